@@ -1,0 +1,246 @@
+"""The durable job queue: rows that say what to do, and workers that do it.
+
+A job is written down before it is acknowledged. A worker claims a row under a lease and renews it while it works; a
+daemon that died leaves rows that its successor puts back. Work must therefore be safe to begin again; `transaction`
+and `dedupe_key` keep the same wish from being queued twice.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection, RowMapping
+
+from framed.bus import Bus
+from framed.errors import BadRequest, Busy, Cancelled, FramedError, NotReady, TimedOut
+from framed.events import JobChanged, JobFailed
+from framed.store import jobs as rows
+from framed.store.database import Database
+
+log = structlog.get_logger(__name__)
+
+LEASE_S = 60.0
+KEEP_FINISHED_S = 7 * 86400
+RETRIED = (Busy, TimedOut, NotReady, OSError)
+"""What may go better next time; anything else fails the job at once."""
+
+Progress = Callable[[float, str | None], None]
+Work = Callable[["Job", Progress], Awaitable[dict[str, Any] | None]]
+
+
+@dataclass(frozen=True)
+class Job:
+    id: str
+    kind: str
+    payload: dict[str, Any]
+    transaction: str | None
+    attempt: int
+
+
+class JobQueue:
+    """`works` says who does a kind of job; `add` queues one. `lanes` workers run side by side."""
+
+    def __init__(self, *, database: Database, bus: Bus, lanes: int = 2) -> None:
+        self._database = database
+        self._bus = bus
+        self._lanes = lanes
+        self._work: dict[str, Work] = {}
+        self._owner = secrets.token_hex(8)
+        self._wake = asyncio.Event()
+        self._running: dict[str, asyncio.Task[dict[str, Any] | None]] = {}
+        self._cancelled: set[str] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._last_said: dict[str, float] = {}
+        self._told: set[asyncio.Task[None]] = set()
+
+    def works(self, kind: str, work: Work) -> None:
+        self._work[kind] = work
+
+    async def start(self) -> None:
+        released = await self._database.write(lambda c: rows.release_orphans(c, self._owner))
+        if released:
+            log.info("jobs of the last run were put back", jobs=released)
+        before = time.time() - KEEP_FINISHED_S
+        await self._database.write(lambda c: rows.prune(c, before))
+        self._tasks = [asyncio.create_task(self._lane(), name=f"jobs:{lane}") for lane in range(self._lanes)]
+
+    async def close(self) -> None:
+        """Running jobs are interrupted and put back: the next start goes on with them."""
+        tasks = [*self._tasks, *self._running.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._tasks:
+            await self._database.write(lambda c: rows.release_orphans(c, ""))
+
+    async def add(
+        self,
+        kind: str,
+        payload: dict[str, Any],
+        *,
+        priority: int = 50,
+        dedupe_key: str | None = None,
+        transaction: str | None = None,
+        max_attempts: int = 3,
+        delay_s: float = 0.0,
+    ) -> str:
+        """The id of the job that will do it: a new one, or the one that already waits for the same thing."""
+        if kind not in self._work:
+            raise BadRequest(f"There is no job of the kind {kind}.")
+        new_id = secrets.token_hex(6)
+
+        def write(connection: Connection) -> tuple[str, bool]:
+            return rows.add(
+                connection,
+                id=new_id,
+                kind=kind,
+                payload=payload,
+                priority=priority,
+                dedupe_key=dedupe_key,
+                transaction=transaction,
+                max_attempts=max_attempts,
+                run_after=time.time() + delay_s,
+            )
+
+        job_id, new = await self._database.write(write, durable=True)
+        if new:
+            await self._say(job_id)
+            self._wake.set()
+        return job_id
+
+    async def cancel(self, job_id: str) -> dict[str, Any] | None:
+        job = await self._database.write(lambda c: rows.request_cancel(c, job_id), durable=True)
+        if job is None:
+            return None
+        self._cancelled.add(job_id)
+        task = self._running.get(job_id)
+        if task is not None:
+            task.cancel()
+        else:
+            self._cancelled.discard(job_id)
+            await self._say(job_id)
+        return public(job)
+
+    async def get(self, job_id: str) -> dict[str, Any] | None:
+        job = await self._database.read(lambda c: rows.get(c, job_id))
+        return public(job) if job is not None else None
+
+    async def listed(self, limit: int = 50) -> list[dict[str, Any]]:
+        return [public(job) for job in await self._database.read(lambda c: rows.listed(c, limit))]
+
+    async def counts(self) -> dict[str, int]:
+        return await self._database.read(rows.counts)
+
+    # -- workers -------------------------------------------------------------------------------------------------
+
+    async def _lane(self) -> None:
+        while True:
+            kinds = list(self._work)
+            row = await self._database.write(lambda c, kinds=kinds: rows.claim(c, kinds, self._owner, LEASE_S))  # type: ignore[misc]
+            if row is not None:
+                await self._run(row)
+                continue
+            due = await self._database.read(lambda c, kinds=kinds: rows.next_due(c, kinds))  # type: ignore[misc]
+            wait_s = 30.0 if due is None else min(30.0, max(0.05, due - time.time()))
+            self._wake.clear()
+            try:
+                await asyncio.wait_for(self._wake.wait(), wait_s)
+            except TimeoutError:
+                continue  # nobody called; look whether a delayed job is due
+
+    async def _run(self, row: RowMapping) -> None:
+        job = Job(row["id"], row["kind"], dict(row["payload"]), row["transaction"], row["attempts"])
+        began = time.monotonic()
+        await self._say(job.id)
+        task = asyncio.create_task(self._do(job), name=f"job:{job.kind}:{job.id}")
+        self._running[job.id] = task
+        renew = asyncio.create_task(self._renew(job.id), name=f"job-lease:{job.id}")
+        try:
+            result = await asyncio.shield(task)
+            await self._finish(job, "succeeded", result, None)
+            log.info("job done", job=job.id, kind=job.kind, seconds=round(time.monotonic() - began, 2))
+        except asyncio.CancelledError:
+            if job.id not in self._cancelled:
+                task.cancel()
+                raise  # framed is stopping
+            await self._finish(job, "cancelled", None, _error(Cancelled("It was cancelled.")))
+        except RETRIED as error:
+            await self._again(job, row["max_attempts"], error)
+        except FramedError as error:
+            await self._finish(job, "failed", None, _error(error))
+        except Exception as error:
+            log.exception("a job failed", job=job.id, kind=job.kind)
+            await self._finish(job, "failed", None, _error(error))
+        finally:
+            renew.cancel()
+            self._running.pop(job.id, None)
+            self._cancelled.discard(job.id)
+            self._last_said.pop(job.id, None)
+
+    async def _do(self, job: Job) -> dict[str, Any] | None:
+        loop = asyncio.get_running_loop()
+
+        def progress(fraction: float, step: str | None = None) -> None:
+            now = loop.time()
+            if now - self._last_said.get(job.id, 0.0) < 0.5 and fraction < 1.0:
+                return  # the contract: at most twice a second
+            self._last_said[job.id] = now
+            told = loop.create_task(self._progress(job.id, fraction, step), name=f"job-progress:{job.id}")
+            self._told.add(told)
+            told.add_done_callback(self._told.discard)
+
+        return await self._work[job.kind](job, progress)
+
+    async def _progress(self, job_id: str, fraction: float, step: str | None) -> None:
+        await self._database.write(lambda c: rows.set_progress(c, job_id, fraction, step, LEASE_S))
+        await self._say(job_id)
+
+    async def _renew(self, job_id: str) -> None:
+        while True:
+            await asyncio.sleep(LEASE_S / 3)
+            job = await self._database.read(lambda c: rows.get(c, job_id))
+            if job is not None:
+                fraction, step = job["progress"], job["step"]
+                await self._database.write(lambda c, f=fraction, s=step: rows.set_progress(c, job_id, f, s, LEASE_S))  # type: ignore[misc]
+
+    async def _again(self, job: Job, max_attempts: int, error: Exception) -> None:
+        if job.attempt >= max_attempts:
+            await self._finish(job, "failed", None, _error(error))
+            return
+        delay_s = min(300.0, 2.0**job.attempt)
+        log.warning("a job will be tried again", job=job.id, kind=job.kind, problem=str(error), seconds=delay_s)
+        await self._database.write(lambda c: rows.retry(c, job.id, time.time() + delay_s, _error(error)))
+        await self._say(job.id)
+
+    async def _finish(self, job: Job, state: str, result: dict[str, Any] | None, error: dict[str, Any] | None) -> None:
+        await asyncio.shield(self._database.write(lambda c: rows.finish(c, job.id, state, result, error), durable=True))
+        await self._say(job.id)
+        if state == "failed" and error is not None:
+            self._bus.emit(JobFailed(job.id, job.kind, error["message"]))
+
+    async def _say(self, job_id: str) -> None:
+        job = await self.get(job_id)
+        if job is not None:
+            self._bus.emit(JobChanged(job))
+
+
+def _error(error: Exception) -> dict[str, Any]:
+    if isinstance(error, FramedError):
+        return {"code": error.code, "message": error.message}
+    if isinstance(error, OSError):
+        return {"code": "busy", "message": f"The system refused: {error.strerror or type(error).__name__}."}
+    return {"code": "internal", "message": "Something went wrong inside framed; its log says what."}
+
+
+def public(job: RowMapping) -> dict[str, Any]:
+    """The contract's `framed/job/<id>` payload."""
+    said: dict[str, Any] = {"v": 1, "id": job["id"], "kind": job["kind"], "state": job["state"]}
+    said["progress"] = round(job["progress"], 3)
+    for key in ("step", "transaction", "result", "error"):
+        if job[key] is not None:
+            said[key] = job[key]
+    return said

@@ -1,0 +1,440 @@
+"""What is known about photos: rows, steps, names, tags and places, and the questions asked about them."""
+
+import json
+import re
+import time
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, literal_column, select, text, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from framed.store.tables import (
+    files,
+    folders,
+    people,
+    photo_people,
+    photo_places,
+    photo_steps,
+    photo_tags,
+    photos,
+    places,
+    tags,
+)
+
+OPEN = ("pending", "analysing")
+SHOWN = ("completed", "partial")
+"""States in which a photo may be asked for. `pending` ones join as soon as their preview is there."""
+
+
+@dataclass(frozen=True)
+class StepRow:
+    """What came of one step of one photo. A failed or unavailable one has a problem, a completed one a result."""
+
+    step: str
+    version: int
+    state: str
+    result: dict[str, Any] | None = None
+    problem: str | None = None
+
+
+@dataclass
+class PhotoWork:
+    """A photo with what its steps know so far, as the pipeline hands it to the next step."""
+
+    id: int
+    uid: str
+    steps: dict[str, tuple[int, str, int]]  # step → version, state, attempts
+    results: dict[str, dict[str, Any]]
+    paths: list[tuple[bytes, bytes, bytes]] = field(default_factory=list)  # root, folder, name
+
+
+def slug(name: str) -> str:
+    """An id for MQTT and URLs out of a name: ASCII letters, digits, '-' and '_', at most 32; '' if nothing is left."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:32]
+
+
+# -- taking a file in ------------------------------------------------------------------------------------------------
+
+
+def intake(connection: Connection, sha256: bytes, values: dict[str, Any]) -> tuple[int, str, bool]:
+    """The photo of this content: id, uid, and whether it is new. A photo that was gone comes back as it was."""
+    found = connection.execute(
+        select(photos.c.id, photos.c.uid, photos.c.state).where(photos.c.sha256 == sha256)
+    ).first()
+    if found is not None:
+        if found.state == "gone":
+            connection.execute(update(photos).where(photos.c.id == found.id).values(state="pending", gone_at=None))
+        return found.id, found.uid, False
+    uid = sha256.hex()[:16]
+    added = connection.execute(
+        insert(photos).values(sha256=sha256, uid=uid, state="pending", added_at=time.time(), **values)
+    )
+    assert added.inserted_primary_key is not None
+    return int(added.inserted_primary_key[0]), uid, True
+
+
+def set_steps(connection: Connection, photo_id: int, rows: Sequence[StepRow]) -> None:
+    now = time.time()
+    statement = upsert(photo_steps).values(
+        photo_id=bindparam("b_photo"),
+        step=bindparam("b_step"),
+        version=bindparam("b_version"),
+        state=bindparam("b_state"),
+        attempts=1,
+        problem=bindparam("b_problem"),
+        result=bindparam("b_result", type_=photo_steps.c.result.type),
+        at=now,
+    )
+    statement = statement.on_conflict_do_update(
+        index_elements=["photo_id", "step"],
+        set_={
+            "version": statement.excluded.version,
+            "state": statement.excluded.state,
+            "attempts": photo_steps.c.attempts + 1,
+            "problem": statement.excluded.problem,
+            "result": statement.excluded.result,
+            "at": now,
+        },
+    )
+    if rows:
+        connection.execute(
+            statement,
+            [
+                {
+                    "b_photo": photo_id,
+                    "b_step": row.step,
+                    "b_version": row.version,
+                    "b_state": row.state,
+                    "b_problem": row.problem,
+                    "b_result": row.result,
+                }
+                for row in rows
+            ],
+        )
+
+
+def drop_steps(connection: Connection, photo_id: int, steps: Iterable[str]) -> None:
+    connection.execute(
+        delete(photo_steps).where(photo_steps.c.photo_id == photo_id, photo_steps.c.step.in_(list(steps)))
+    )
+
+
+def set_values(connection: Connection, photo_id: int, values: dict[str, Any]) -> None:
+    if values:
+        connection.execute(update(photos).where(photos.c.id == photo_id).values(**values))
+
+
+def work(connection: Connection, limit: int, after: int, skip: Sequence[int] = ()) -> list[PhotoWork]:
+    """The next photos with unfinished steps, oldest id first, with every result so far."""
+    query = select(photos.c.id, photos.c.uid).where(photos.c.state.in_(OPEN), photos.c.id > after)
+    if skip:
+        query = query.where(photos.c.id.not_in(list(skip)))
+    found = {
+        row.id: PhotoWork(row.id, row.uid, {}, {})
+        for row in connection.execute(query.order_by(photos.c.id).limit(limit))
+    }
+    return _with_steps(connection, found)
+
+
+def work_of(connection: Connection, ids: Sequence[int]) -> list[PhotoWork]:
+    query = select(photos.c.id, photos.c.uid).where(photos.c.id.in_(list(ids)))
+    found = {row.id: PhotoWork(row.id, row.uid, {}, {}) for row in connection.execute(query)}
+    return _with_steps(connection, found)
+
+
+def _with_steps(connection: Connection, found: dict[int, PhotoWork]) -> list[PhotoWork]:
+    if not found:
+        return []
+    for row in connection.execute(select(photo_steps).where(photo_steps.c.photo_id.in_(list(found)))):
+        photo = found[row.photo_id]
+        photo.steps[row.step] = (row.version, row.state, row.attempts)
+        if row.result is not None:
+            photo.results[row.step] = row.result
+    from framed.store.tables import roots
+
+    where = (
+        select(files.c.photo_id, roots.c.path.label("root"), folders.c.path.label("folder"), files.c.name)
+        .join(folders, folders.c.id == files.c.folder_id)
+        .join(roots, roots.c.id == folders.c.root_id)
+        .where(files.c.photo_id.in_(list(found)))
+        .order_by(files.c.id)
+    )
+    for row in connection.execute(where):
+        found[row.photo_id].paths.append((row.root, row.folder, row.name))
+    return list(found.values())
+
+
+def reopen(connection: Connection, *, step: str | None = None, uid: str | None = None) -> int:
+    """Marks photos as unfinished; with a step, that step's result is forgotten first. How many photos."""
+    wanted = select(photos.c.id).where(photos.c.state != "gone")
+    if uid is not None:
+        wanted = wanted.where(photos.c.uid == uid)
+    if step is not None:
+        connection.execute(
+            delete(photo_steps).where(photo_steps.c.step == step, photo_steps.c.photo_id.in_(wanted.scalar_subquery()))
+        )
+    else:
+        connection.execute(delete(photo_steps).where(photo_steps.c.photo_id.in_(wanted.scalar_subquery())))
+    done = connection.execute(update(photos).where(photos.c.id.in_(wanted.scalar_subquery())).values(state="pending"))
+    return int(done.rowcount)
+
+
+def reopen_outdated(connection: Connection, versions: dict[str, int]) -> int:
+    """Photos whose finished steps are older than these, or lack one: marked as unfinished. How many."""
+    count = 0
+    for name, version in versions.items():
+        current = select(photo_steps.c.photo_id).where(photo_steps.c.step == name, photo_steps.c.version >= version)
+        done = connection.execute(
+            update(photos)
+            .where(photos.c.state.in_((*SHOWN, "failed")), photos.c.id.not_in(current.scalar_subquery()))
+            .values(state="pending")
+        )
+        count += int(done.rowcount)
+    return count
+
+
+def reopen_unavailable(connection: Connection, step: str) -> int:
+    """The backend of a step appeared: photos that had to do without it get it now."""
+    lacking = select(photo_steps.c.photo_id).where(photo_steps.c.step == step, photo_steps.c.state == "unavailable")
+    done = connection.execute(
+        update(photos)
+        .where(photos.c.state.in_(SHOWN), photos.c.id.in_(lacking.scalar_subquery()))
+        .values(state="pending")
+    )
+    return int(done.rowcount)
+
+
+# -- names, places, tags, words --------------------------------------------------------------------------------------
+
+
+def person_id(connection: Connection, name: str) -> int:
+    wanted = slug(name) or f"person-{abs(hash(name)) % 10**8}"
+    found = connection.execute(select(people.c.id).where(people.c.slug == wanted)).scalar()
+    if found is None:
+        made = connection.execute(insert(people).values(slug=wanted, name=name.strip(), aliases=[]))
+        assert made.inserted_primary_key is not None
+        found = made.inserted_primary_key[0]
+    return int(found)
+
+
+def set_people(
+    connection: Connection, photo_id: int, regions: Iterable[tuple[str, list[float] | None]], source: str
+) -> None:
+    connection.execute(delete(photo_people).where(photo_people.c.photo_id == photo_id, photo_people.c.source == source))
+    for name, box in regions:
+        if name.strip():
+            row = {"photo_id": photo_id, "person_id": person_id(connection, name), "box": box, "source": source}
+            connection.execute(upsert(photo_people).values(**row).on_conflict_do_nothing())
+
+
+def place_id(connection: Connection, slug_: str, name: str, level: str, country_code: str | None) -> int:
+    found = connection.execute(select(places.c.id).where(places.c.slug == slug_)).scalar()
+    if found is None:
+        made = connection.execute(insert(places).values(slug=slug_, name=name, level=level, country_code=country_code))
+        assert made.inserted_primary_key is not None
+        found = made.inserted_primary_key[0]
+    return int(found)
+
+
+def set_places(connection: Connection, photo_id: int, rows: Iterable[tuple[str, str, str, str | None, int]]) -> None:
+    """Rows are slug, name, level, country code, rank (see `photo_places.rank`)."""
+    connection.execute(delete(photo_places).where(photo_places.c.photo_id == photo_id))
+    for slug_, name, level, country_code, rank in rows:
+        row = {"photo_id": photo_id, "place_id": place_id(connection, slug_, name, level, country_code), "rank": rank}
+        connection.execute(upsert(photo_places).values(**row).on_conflict_do_nothing())
+
+
+def tag_ids(connection: Connection, names: Sequence[str]) -> dict[str, int]:
+    found = {row.name: row.id for row in connection.execute(select(tags).where(tags.c.name.in_(list(names))))}
+    for name in names:
+        if name not in found:
+            made = connection.execute(insert(tags).values(name=name))
+            assert made.inserted_primary_key is not None
+            found[name] = int(made.inserted_primary_key[0])
+    return found
+
+
+def set_tags(connection: Connection, photo_id: int, scores: dict[str, float], source: str) -> None:
+    ids = tag_ids(connection, list(scores))
+    connection.execute(delete(photo_tags).where(photo_tags.c.photo_id == photo_id, photo_tags.c.source == source))
+    rows = [
+        {"photo_id": photo_id, "tag_id": ids[name], "score": round(score, 3), "source": source}
+        for name, score in scores.items()
+    ]
+    if rows:
+        connection.execute(upsert(photo_tags).on_conflict_do_nothing(), rows)
+
+
+def set_text(connection: Connection, photo_id: int, body: str) -> None:
+    connection.execute(text("delete from photo_text where rowid = :id"), {"id": photo_id})
+    connection.execute(text("insert into photo_text(rowid, body) values (:id, :body)"), {"id": photo_id, "body": body})
+
+
+def forget_text(connection: Connection, photo_id: int) -> None:
+    connection.execute(text("delete from photo_text where rowid = :id"), {"id": photo_id})
+
+
+# -- what a person decides -------------------------------------------------------------------------------------------
+
+
+def decide(connection: Connection, uid: str, **values: Any) -> int | None:
+    """Sets `favourite` or `hidden`; the photo's id, or None where there is none."""
+    photo_id: int | None = connection.execute(select(photos.c.id).where(photos.c.uid == uid)).scalar()
+    if photo_id is not None:
+        set_values(connection, photo_id, values)
+    return photo_id
+
+
+# -- looking ---------------------------------------------------------------------------------------------------------
+
+
+def counts(connection: Connection) -> dict[str, int]:
+    return {row[0]: row[1] for row in connection.execute(select(photos.c.state, func.count()).group_by(photos.c.state))}
+
+
+def ids_of(connection: Connection, uids: Sequence[str]) -> dict[str, int]:
+    return {
+        row.uid: row.id
+        for row in connection.execute(select(photos.c.uid, photos.c.id).where(photos.c.uid.in_(list(uids))))
+    }
+
+
+def cards(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """What a person sees of these photos, by id: everything the answer, the caption and the reasons are made from."""
+    if not ids:
+        return {}
+    wanted = list(ids)
+    found: dict[int, dict[str, Any]] = {}
+    for row in connection.execute(select(photos).where(photos.c.id.in_(wanted))).mappings():
+        found[row["id"]] = {**row, "people": [], "tags": {}, "places": [], "path": "", "folder": ""}
+    names = (
+        select(photo_people.c.photo_id, people.c.slug, people.c.name, photo_people.c.box)
+        .join(people, people.c.id == photo_people.c.person_id)
+        .where(photo_people.c.photo_id.in_(wanted), people.c.hidden.is_(False))
+    )
+    for row in connection.execute(names):
+        found[row.photo_id]["people"].append({"id": row.slug, "name": row.name, "box": row.box})
+    where = (
+        select(photo_places.c.photo_id, photo_places.c.rank, places.c.slug, places.c.name, places.c.level)
+        .join(places, places.c.id == photo_places.c.place_id)
+        .where(photo_places.c.photo_id.in_(wanted))
+        .order_by(photo_places.c.rank)
+    )
+    for row in connection.execute(where):
+        found[row.photo_id]["places"].append({"id": row.slug, "name": row.name, "level": row.level, "rank": row.rank})
+    words = (
+        select(photo_tags.c.photo_id, tags.c.name, photo_tags.c.score)
+        .join(tags, tags.c.id == photo_tags.c.tag_id)
+        .where(photo_tags.c.photo_id.in_(wanted))
+        .order_by(photo_tags.c.score.desc())
+    )
+    for row in connection.execute(words):
+        found[row.photo_id]["tags"][row.name] = row.score
+    for photo_id, (path, folder) in paths(connection, wanted).items():
+        found[photo_id]["path"], found[photo_id]["folder"] = path, folder
+    return found
+
+
+def paths(connection: Connection, ids: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """Each photo's path and folder as text for people (bytes that are no UTF-8 are replaced)."""
+    from framed.store.tables import roots
+
+    query = (
+        select(files.c.photo_id, roots.c.path.label("root"), folders.c.path.label("folder"), files.c.name)
+        .join(folders, folders.c.id == files.c.folder_id)
+        .join(roots, roots.c.id == folders.c.root_id)
+        .where(files.c.photo_id.in_(list(ids)))
+    )
+    found: dict[int, tuple[str, str]] = {}
+    for row in connection.execute(query):
+        if row.photo_id not in found:
+            folder = row.folder.decode(errors="replace")
+            parts = [row.root.decode(errors="replace"), folder, row.name.decode(errors="replace")]
+            found[row.photo_id] = ("/".join(part for part in parts if part), folder)
+    return found
+
+
+def steps_of(connection: Connection, photo_id: int) -> dict[str, dict[str, Any]]:
+    rows = connection.execute(select(photo_steps).where(photo_steps.c.photo_id == photo_id)).mappings()
+    return {
+        row["step"]: {key: row[key] for key in ("version", "state", "attempts", "problem", "result")} for row in rows
+    }
+
+
+def vocabulary(connection: Connection) -> dict[str, list[tuple[str, str, list[str]]]]:
+    """Names of the library for the grammar: people, places, folders as (id, name, aliases), tags by name."""
+    named: dict[str, list[tuple[str, str, list[str]]]] = {}
+    named["people"] = [
+        (row.slug, row.name, list(row.aliases))
+        for row in connection.execute(select(people).where(people.c.hidden.is_(False)))
+    ]
+    named["places"] = [(row.slug, row.name, []) for row in connection.execute(select(places))]
+    named["folders"] = [
+        (str(row.id), row.path.decode(errors="replace").rpartition("/")[2], [row.path.decode(errors="replace")])
+        for row in connection.execute(select(folders.c.id, folders.c.path).where(folders.c.path != b""))
+    ]
+    named["tags"] = [(row.name, row.name, []) for row in connection.execute(select(tags.c.name))]
+    return named
+
+
+def parked(connection: Connection, limit: int) -> list[dict[str, Any]]:
+    """Files that could not be read, with why; newest first."""
+    from framed.store.tables import roots
+
+    query = (
+        select(roots.c.path.label("root"), folders.c.path.label("folder"), files.c.name, files.c.problem)
+        .join(folders, folders.c.id == files.c.folder_id)
+        .join(roots, roots.c.id == folders.c.root_id)
+        .where(files.c.state == "parked")
+        .order_by(files.c.id.desc())
+        .limit(limit)
+    )
+    return [
+        {
+            "path": b"/".join(part for part in (row.root, row.folder, row.name) if part).decode(errors="replace"),
+            "problem": row.problem,
+        }
+        for row in connection.execute(query)
+    ]
+
+
+def parked_count(connection: Connection) -> int:
+    return int(
+        connection.execute(select(func.count()).select_from(files).where(files.c.state == "parked")).scalar() or 0
+    )
+
+
+def unread_count(connection: Connection) -> int:
+    return int(connection.execute(select(func.count()).select_from(files).where(files.c.state == "new")).scalar() or 0)
+
+
+def json_ids(ids: Iterable[int]) -> str:
+    return json.dumps(list(ids))
+
+
+def members(connection: Connection, table: str, key: str) -> list[int]:
+    """Photo ids by the slug of a person or place, a tag's name, or a folder's id (with the folders inside it)."""
+    if table == "person":
+        query = select(photo_people.c.photo_id).join(people).where(people.c.slug == key)
+    elif table == "place":
+        query = select(photo_places.c.photo_id).join(places).where(places.c.slug == key)
+    elif table == "tag":
+        query = select(photo_tags.c.photo_id).join(tags).where(tags.c.name == key)
+    elif table == "folder":
+        top = select(folders.c.root_id, folders.c.path).where(folders.c.id == int(key)).subquery()
+        inside = (folders.c.path == top.c.path) | (
+            func.substr(folders.c.path, 1, func.length(top.c.path) + 1) == top.c.path + literal_column("x'2f'")
+        )
+        query = (
+            select(files.c.photo_id)
+            .join(folders, folders.c.id == files.c.folder_id)
+            .join(top, (folders.c.root_id == top.c.root_id) & inside)
+            .where(files.c.photo_id.is_not(None))
+        )
+    else:
+        raise ValueError(table)
+    return [row[0] for row in connection.execute(query)]
