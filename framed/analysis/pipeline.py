@@ -1,0 +1,395 @@
+"""Brings every photo through every step: new files are examined in the cpu hosts, then batches take the other steps.
+
+What is left to do is read from the rows; nothing here must survive a restart. Two loops run side by side: `_read_files`
+keeps the cpu hosts busy, `_finish_photos` the models. Each result is stored as it comes, so a kill costs only what was
+in flight.
+"""
+
+import asyncio
+import os
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+from sqlalchemy import Connection
+
+from framed.analysis.previews import Previews
+from framed.analysis.step import BatchStep, ExaminedStep, Outcome, Step, dependents, ordered
+from framed.bus import Bus
+from framed.errors import BadPhoto, FramedError, HostCrashed, NotReady, TimedOut, Unavailable
+from framed.events import PhotoAdded, PhotoAnalysed, PhotoFailed, StepChanged
+from framed.models.base import Call, Compute
+from framed.store import photos as rows
+from framed.store.database import Database
+from framed.store.photos import PhotoWork, StepRow
+
+log = structlog.get_logger(__name__)
+
+MAX_ATTEMPTS = 3
+"""A step that failed this often is left alone until somebody asks for it or its version rises."""
+BATCH = 48
+_FILES_AHEAD = 3  # examine calls in flight per cpu host: one running, one travelling, one being stored
+
+
+class FileToRead(Protocol):
+    id: int
+    path: bytes
+    name: bytes
+    sidecars: list[bytes]
+    mtime_ns: int
+
+
+class Files(Protocol):
+    """What the pipeline needs from the scanner."""
+
+    async def todo(self, limit: int) -> Sequence[Any]: ...
+    async def retry_later(self, file_id: int, seconds: float) -> None: ...
+    async def park(self, file_id: int, problem: str) -> None: ...
+
+
+@dataclass
+class Rate:
+    """Photos finished lately, for the estimate of what is left."""
+
+    since: float = 0.0
+    done: int = 0
+
+    def count(self) -> None:
+        now = time.monotonic()
+        if now - self.since > 120:
+            self.since, self.done = now, 0
+        self.done += 1
+
+    def per_s(self) -> float:
+        elapsed = time.monotonic() - self.since
+        return self.done / elapsed if self.done >= 5 and elapsed > 1 else 0.0
+
+
+class Pipeline:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        compute: Compute,
+        files: Files,
+        previews: Previews,
+        bus: Bus,
+        steps: Sequence[Step],
+        cpu_hosts: int,
+        limits: dict[str, Any] | None = None,
+    ) -> None:
+        self._database = database
+        self._compute = compute
+        self._files = files
+        self._previews = previews
+        self._bus = bus
+        self.steps = ordered(steps)
+        self._examined = {step.name: step for step in self.steps if isinstance(step, ExaminedStep)}
+        self._batched = [step for step in self.steps if isinstance(step, BatchStep)]
+        self._versions = {step.name: step.version for step in self.steps}
+        self._limits = limits or {}
+        self._hosts = cpu_hosts
+        self._new_files = asyncio.Event()
+        self._new_photos = asyncio.Event()
+        self._reading: dict[int, asyncio.Task[None]] = {}
+        self._finishing: set[int] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.rate = Rate()
+        self.step_ms: Counter[str] = Counter()
+        self.paused = False
+
+    async def start(self) -> None:
+        reopened = await self._database.write(lambda c: rows.reopen_outdated(c, self._versions))
+        if reopened:
+            log.info("photos want newer steps", photos=reopened)
+        self._new_files.set()
+        self._new_photos.set()
+        self._tasks = [
+            asyncio.create_task(self._read_files(), name="pipeline:read"),
+            asyncio.create_task(self._finish_photos(), name="pipeline:finish"),
+        ]
+
+    async def close(self) -> None:
+        tasks = [*self._tasks, *self._reading.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def wake(self) -> None:
+        self._new_files.set()
+        self._new_photos.set()
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._reading or self._finishing)
+
+    # -- files ---------------------------------------------------------------------------------------------------
+
+    async def _read_files(self) -> None:
+        room = self._hosts * _FILES_AHEAD
+        while True:
+            try:
+                found = [f for f in await self._files.todo(room * 4 + len(self._reading)) if f.id not in self._reading]
+            except FramedError as error:
+                log.warning("the list of new files cannot be read", problem=error.message)
+                found = []
+            if not found:
+                await _wait(self._new_files, 2.0)
+                continue
+            for file in found:
+                while len(self._reading) >= room:
+                    await asyncio.wait(self._reading.values(), return_when=asyncio.FIRST_COMPLETED)
+                task = asyncio.create_task(self._read_file(file), name=f"read:{file.id}")
+                self._reading[file.id] = task
+                task.add_done_callback(lambda _, file_id=file.id: self._reading.pop(file_id, None))
+
+    async def _read_file(self, file: Any) -> None:
+        from framed.errors import Busy
+
+        try:
+            answer = await self._compute.run(self._examine(file))
+            await self._keep(file, answer)
+        except BadPhoto as error:
+            if type(error).__name__ == "PhotoChanging":
+                await self._files.retry_later(file.id, 5.0)
+                return
+            await self._park(file, error.message)
+        except HostCrashed:
+            await self._park(file, "makes the decoder crash, twice in a row; the file is probably damaged.")
+        except TimedOut:
+            await self._park(file, "took longer to decode than one photo may.")
+        except (Unavailable, NotReady, Busy) as error:
+            log.warning("a file waits", file=file.id, problem=error.message)
+            await self._later(file, 30.0)
+        except FramedError as error:
+            await self._park(file, error.message)
+        except Exception:
+            log.exception("a file could not be taken in", file=file.id)
+            await self._later(file, 60.0)
+
+    async def _later(self, file: Any, seconds: float) -> None:
+        try:
+            await self._files.retry_later(file.id, seconds)
+        except FramedError as error:
+            log.warning("the store cannot be written", problem=error.message)
+            await asyncio.sleep(5.0)
+
+    def _examine(self, file: Any) -> Call:
+        return Call(
+            task="examine",
+            backend="pillow",
+            inputs={
+                "path": file.path,
+                "name": file.name.decode(errors="replace"),
+                "sidecars": list(file.sidecars),
+                "steps": list(self._examined),
+                "preview": os.fsencode(self._previews.folder / "preview"),
+                "thumb": os.fsencode(self._previews.folder / "thumb"),
+                "by_content": True,
+                "limits": self._limits,
+            },
+            label=f"file {file.id}",
+            timeout_s=90.0,
+        )
+
+    async def _park(self, file: Any, problem: str) -> None:
+        await self._files.park(file.id, problem)
+        path = file.path.decode(errors="replace")
+        log.warning("a file cannot be shown", path=path, problem=problem)
+        self._bus.emit(PhotoFailed(None, path, problem))
+
+    async def _keep(self, file: Any, answer: dict[str, Any]) -> None:
+        for step, ms in answer["ms"].items():
+            self.step_ms[step] += ms
+        _, uid, new, outcomes = await self._database.write(lambda c: self._take_in(c, file, answer))
+        if new:
+            self._bus.emit(PhotoAdded(uid, file.path.decode(errors="replace")))
+        for row in outcomes:
+            self._bus.emit(StepChanged(uid, row.step, row.state, row.problem))
+        self._new_photos.set()
+
+    def _take_in(
+        self, connection: Connection, file: Any, answer: dict[str, Any]
+    ) -> tuple[int, str, bool, list[StepRow]]:
+        from framed.store import files
+
+        facts = {"width": answer["width"], "height": answer["height"], "format": answer["format"]}
+        photo_id, uid, new = rows.intake(connection, answer["sha256"], facts)
+        done = [StepRow(step, self._versions[step], "completed", result) for step, result in answer["results"].items()]
+        done += [StepRow(step, self._versions[step], "failed", None, why) for step, why in answer["problems"].items()]
+        if not new:
+            # The same content under another name or with another sidecar: only what can differ is told apart.
+            before = rows.work_of(connection, [photo_id])[0].results.get("metadata")
+            if before is not None and before == answer["results"].get("metadata"):
+                files.mark_read(connection, file.id, photo_id, size=answer["size"], mtime_ns=answer["mtime_ns"])
+                return photo_id, uid, False, []
+            rows.drop_steps(connection, photo_id, dependents(self.steps, {"metadata"}))
+            rows.set_values(connection, photo_id, {"state": "pending"})
+        rows.set_steps(connection, photo_id, done)
+        for step, result in answer["results"].items():
+            self._examined[step].keep(connection, photo_id, result)
+        files.mark_read(connection, file.id, photo_id, size=answer["size"], mtime_ns=answer["mtime_ns"])
+        return photo_id, uid, new, done
+
+    # -- photos --------------------------------------------------------------------------------------------------
+
+    async def _finish_photos(self) -> None:
+        """Two batches at a time: while one waits for a model, the other is stored or described."""
+        running: set[asyncio.Task[None]] = set()
+        while True:
+            batch: list[PhotoWork] = []
+            if not self.paused:
+                skip = list(self._finishing)
+                batch = await self._database.read(lambda c, skip=skip: rows.work(c, BATCH, 0, skip))  # type: ignore[misc]
+            if batch:
+                self._finishing.update(photo.id for photo in batch)
+                running.add(asyncio.create_task(self._finish_batch(batch), name="pipeline:batch"))
+            if running and (len(running) >= 2 or not batch):
+                _, running = await asyncio.wait(running, timeout=5.0, return_when=asyncio.FIRST_COMPLETED)
+            elif not batch:
+                await _wait(self._new_photos, 5.0)
+
+    async def _finish_batch(self, batch: list[PhotoWork]) -> None:
+        try:
+            await self._examine_again(batch)
+            for step in self._batched:
+                wanting = [photo for photo in batch if self._wants(photo, step)]
+                for start in range(0, len(wanting), step.batch):
+                    await self._run_step(step, wanting[start : start + step.batch])
+            await self._settle(batch)
+        except FramedError as error:
+            log.warning("a batch of photos waits", problem=error.message)
+            await asyncio.sleep(5.0)
+        except Exception:
+            log.exception("a batch of photos failed")
+            await asyncio.sleep(5.0)
+        finally:
+            self._finishing.difference_update(photo.id for photo in batch)
+
+    def _wants(self, photo: PhotoWork, step: Step) -> bool:
+        for need in step.needs:
+            state = photo.steps.get(need)
+            if state is None or state[0] < self._versions[need]:
+                return False
+            if state[1] == "failed" and need in ("preview", "hash", "description"):
+                return False
+        version, state_now, attempts = photo.steps.get(step.name, (0, "", 0))
+        if version < step.version:
+            return True
+        return state_now == "unavailable" or (state_now == "failed" and attempts < MAX_ATTEMPTS)
+
+    async def _examine_again(self, batch: list[PhotoWork]) -> None:
+        """Examined steps that are missing or outdated (a new version, a lost row) run on the file once more."""
+
+        async def again(photo: PhotoWork) -> None:
+            missing = [name for name, step in self._examined.items() if self._wants(photo, step)]
+            if not missing or not photo.paths:
+                return
+            root, folder, name = photo.paths[0]
+            call = Call(
+                task="examine",
+                backend="pillow",
+                inputs={
+                    "path": b"/".join(part for part in (root, folder, name) if part),
+                    "name": name.decode(errors="replace"),
+                    "steps": missing,
+                    "preview": os.fsencode(self._previews.path(photo.uid)),
+                    "thumb": os.fsencode(self._previews.path(photo.uid, "thumb")),
+                    "limits": self._limits,
+                },
+                label=photo.uid,
+            )
+            try:
+                answer = await self._compute.run(call)
+            except FramedError as error:
+                answer = {"results": {}, "problems": dict.fromkeys(missing, error.message)}
+            await self._store_examined(photo, answer)
+
+        await asyncio.gather(*(again(photo) for photo in batch))
+
+    async def _store_examined(self, photo: PhotoWork, answer: dict[str, Any]) -> None:
+        def store(connection: Connection) -> None:
+            for step, result in answer["results"].items():
+                self._examined[step].keep(connection, photo.id, result)
+                rows.set_steps(connection, photo.id, [StepRow(step, self._versions[step], "completed", result)])
+            for step, why in answer["problems"].items():
+                rows.set_steps(connection, photo.id, [StepRow(step, self._versions[step], "failed", None, why)])
+
+        await self._database.write(store)
+        for step, result in answer["results"].items():
+            self._note(photo, step, Outcome("completed", result))
+        for step, why in answer["problems"].items():
+            self._note(photo, step, Outcome("failed", problem=why))
+
+    async def _run_step(self, step: BatchStep, photos: list[PhotoWork]) -> None:
+        began = time.monotonic()
+        try:
+            outcomes = await step.run(photos)
+        except Exception as error:
+            if len(photos) > 1 and not isinstance(error, Unavailable):
+                for photo in photos:  # one bad photo must not cost the others theirs
+                    await self._run_step(step, [photo])
+                return
+            if not isinstance(error, FramedError):
+                log.exception("a step failed", step=step.name, photo=photos[0].uid)
+            problem = error.message if isinstance(error, FramedError) else f"{step.name} failed on this photo."
+            state: Any = "unavailable" if isinstance(error, Unavailable) else "failed"
+            outcomes = [Outcome(state, problem=problem) for _ in photos]
+        self.step_ms[step.name] += round((time.monotonic() - began) * 1000)
+
+        def store(connection: Connection) -> None:
+            for photo, outcome in zip(photos, outcomes, strict=True):
+                if outcome.store is not None:
+                    outcome.store(connection)
+                row = StepRow(step.name, step.version, outcome.state, outcome.result, outcome.problem)
+                rows.set_steps(connection, photo.id, [row])
+
+        await self._database.write(store)
+        for photo, outcome in zip(photos, outcomes, strict=True):
+            self._note(photo, step.name, outcome)
+
+    def _note(self, photo: PhotoWork, step: str, outcome: Outcome) -> None:
+        attempts = photo.steps.get(step, (0, "", 0))[2] + 1
+        photo.steps[step] = (self._versions[step], outcome.state, attempts)
+        if outcome.result is not None:
+            photo.results[step] = outcome.result
+        self._bus.emit(StepChanged(photo.uid, step, outcome.state, outcome.problem))
+
+    async def _settle(self, batch: list[PhotoWork]) -> None:
+        """Says of each photo whether it is complete; a step that may still be tried again leaves it open."""
+        states = {photo.id: self._state(photo) for photo in batch}
+
+        def store(connection: Connection) -> None:
+            for photo_id, state in states.items():
+                rows.set_values(connection, photo_id, {"state": state})
+
+        await self._database.write(store)
+        for photo in batch:
+            state = states[photo.id]
+            self.rate.count()
+            if state == "failed":
+                problem = next((f"{name} failed" for name, row in photo.steps.items() if row[1] == "failed"), "failed")
+                self._bus.emit(PhotoFailed(photo.uid, "", problem))
+            elif state in rows.SHOWN:
+                self._bus.emit(PhotoAnalysed(photo.uid, photo.id, state))
+
+    def _state(self, photo: PhotoWork) -> str:
+        states = {step.name: photo.steps.get(step.name, (0, "missing", 0)) for step in self.steps}
+        if states["preview"][1] != "completed":
+            return "failed" if states["preview"][2] >= MAX_ATTEMPTS or not photo.paths else "pending"
+        if any(state == "failed" and attempts < MAX_ATTEMPTS for _, state, attempts in states.values()):
+            return "pending"
+        if all(state in ("completed", "skipped") for _, state, _ in states.values()):
+            return "completed"
+        return "partial"
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    event.clear()
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return  # looks again on its own: a wake may have been missed

@@ -1,0 +1,40 @@
+"""The visible list of analysis steps."""
+
+from framed.analysis.previews import Previews
+from framed.analysis.step import Step
+from framed.analysis.steps.bursts import BurstsStep
+from framed.analysis.steps.colours import ColoursStep
+from framed.analysis.steps.description import DescriptionStep
+from framed.analysis.steps.duplicates import DuplicatesStep
+from framed.analysis.steps.hash import HashStep
+from framed.analysis.steps.kind import KindStep
+from framed.analysis.steps.metadata import MetadataStep
+from framed.analysis.steps.orientation import OrientationStep
+from framed.analysis.steps.places import PlacesStep
+from framed.analysis.steps.preview import PreviewStep
+from framed.analysis.steps.quality import QualityStep
+from framed.analysis.steps.tags import TagsStep
+from framed.analysis.steps.text_embedding import TextEmbeddingStep
+from framed.models.base import Compute
+from framed.store.database import Database
+
+
+def all_steps(
+    *, database: Database, compute: Compute, previews: Previews, hemisphere: str, backends: dict[str, str]
+) -> list[Step]:
+    """`backends` is the configuration's choice per task; what is not in it is `auto`."""
+    return [
+        MetadataStep(),
+        PreviewStep(),
+        HashStep(),
+        ColoursStep(),
+        QualityStep(),
+        KindStep(),
+        OrientationStep(),
+        DuplicatesStep(database),
+        PlacesStep(compute),
+        TagsStep(compute, previews, backends.get("tags", "auto")),
+        DescriptionStep("south" if hemisphere == "south" else "north"),
+        TextEmbeddingStep(compute, backends.get("text_embedding", "auto")),
+        BurstsStep(),
+    ]

@@ -1,0 +1,60 @@
+"""Step: one sentence about the photo, the words it is found by, and its meaning for the text embedding."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from sqlalchemy import Connection
+
+from framed.analysis.step import BatchStep, Outcome
+from framed.store import photos as store_photos
+from framed.store.photos import PhotoWork
+
+
+class DescriptionStep(BatchStep):
+    name = "description"
+    version = 1
+    needs = ("metadata", "kind", "colours", "quality", "orientation", "places", "tags")
+    batch = 64
+
+    def __init__(self, hemisphere: Literal["north", "south"]) -> None:
+        self._hemisphere = hemisphere
+
+    async def run(self, photos: Sequence[PhotoWork]) -> list[Outcome]:
+        return [self._describe(photo) for photo in photos]
+
+    def _describe(self, photo: PhotoWork) -> Outcome:
+        from framed.analysis.describe import describe
+
+        said = describe(facts_of(photo, self._hemisphere))
+        result = {"caption": said.caption, "meaning": said.meaning}
+
+        def store(connection: Connection) -> None:
+            store_photos.set_values(connection, photo.id, {"caption": said.caption})
+            store_photos.set_text(connection, photo.id, said.search_text)
+
+        return Outcome("completed", result, store=store)
+
+
+def facts_of(photo: PhotoWork, hemisphere: Literal["north", "south"]) -> Any:
+    from framed.analysis.describe import DescriptionFacts
+
+    meta = photo.results.get("metadata", {})
+    root_folder_name = photo.paths[0] if photo.paths else (b"", b"", b"")
+    names = [region["name"] for region in meta.get("people", []) if region.get("name")]
+    return DescriptionFacts(
+        people=list(dict.fromkeys(names)),
+        tags=[(name, score) for name, score in photo.results.get("tags", {}).get("tags", [])],
+        kind=photo.results.get("kind", {}).get("name", "photo"),
+        places=photo.results.get("places", {}).get("places", []),
+        taken_local=meta.get("taken_local"),
+        title=meta.get("title"),
+        caption=meta.get("caption"),
+        keywords=meta.get("keywords", []),
+        colours=[entry["name"] for entry in photo.results.get("colours", {}).get("palette", [])],
+        orientation=photo.results.get("orientation", {}).get("name"),
+        folder=root_folder_name[1].decode(errors="replace"),
+        file_name=root_folder_name[2].decode(errors="replace"),
+        camera=" ".join(part for part in (meta.get("camera_make"), meta.get("camera_model")) if part) or None,
+        quality=photo.results.get("quality", {}).get("words", []),
+        hemisphere=hemisphere,
+    )

@@ -1,0 +1,91 @@
+"""Why a photo is in a playlist, and the sentence that is said about the whole, from facts alone."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from framed.playlists.grammar import say
+from framed.playlists.plan import QueryPlan
+from framed.playlists.search import Found
+
+SPEECH = 250
+
+
+def why(card: Mapping[str, Any], plan: QueryPlan, found: Found) -> list[str]:
+    """Short reasons, strongest first: the person, the thing, the place, the time, the quality."""
+    reasons: list[str] = []
+    wanted = {*plan.people_all, *plan.people_any}
+    names = [person["name"] for person in card["people"] if person["id"] in wanted]
+    if names:
+        reasons.append(_listed(names))
+    if card["id"] in found.with_words and found.words:
+        reasons.append("shows " + ", ".join(found.words))
+    elif card["id"] in found.likeness and plan.semantic:
+        reasons.append(f"looks like “{plan.semantic}”")
+    place = next((place["name"] for place in card["places"] if place["id"] in plan.places_any), None)
+    if place is not None:
+        reasons.append(f"taken in {place}")
+    if card["taken"] is not None and (plan.dates or plan.yearly or plan.seasons or plan.sort in ("newest", "oldest")):
+        reasons.append(taken_words(card))
+    if plan.favourites and card["favourite"]:
+        reasons.append("a favourite")
+    if plan.quality == "best" and card["quality"] is not None:
+        reasons.append("one of the best")
+    if plan.new:
+        reasons.append("new in the library")
+    if not reasons:
+        reasons.append(taken_words(card) if card["taken"] is not None else "in your library")
+    return reasons
+
+
+def taken_words(card: Mapping[str, Any]) -> str:
+    when = datetime.fromtimestamp(card["taken"], UTC)
+    precision = card.get("taken_precision")
+    if precision == "year":
+        return f"{when:%Y}"
+    if precision == "month":
+        return f"{when:%B %Y}"
+    return f"{when.day} {when:%B %Y}"
+
+
+def caption_of(card: Mapping[str, Any]) -> str:
+    """What is written under the picture."""
+    return str(card["title"] or card["caption"] or "")[:200]
+
+
+def speech(plan: QueryPlan, count: int, matched: int, frame: str | None, found: Found) -> str:
+    """A sentence a voice assistant can say, at most 250 characters."""
+    problems = unknown(plan)
+    what = say(plan)
+    if not count:
+        said = problems[0] if problems else f"I found no {what}."
+        return _cut(said + (f" The {frame} keeps its picture." if frame else ""))
+    number = "one" if count == 1 else str(count)
+    of_all = f" of {matched}" if matched > count else ""
+    where = f" on the {frame}" if frame else ""
+    said = f"Showing {number}{of_all}: {what}{where}."
+    if problems:
+        said = f"{problems[0]} {said}"
+    if found.relaxed:
+        said += f" {found.relaxed[0][0].upper()}{found.relaxed[0][1:]}."
+    return _cut(said)
+
+
+def unknown(plan: QueryPlan) -> list[str]:
+    """What the request named that the library does not know."""
+    said = []
+    if plan.unknown_names:
+        said.append(f"I don't know {_listed(plan.unknown_names)} yet.")
+    if plan.unknown_places:
+        said.append(f"No photo was taken in {_listed(plan.unknown_places)} as far as I know.")
+    if plan.unknown_frame:
+        said.append(f"There is no frame called {plan.unknown_frame}.")
+    return said
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SPEECH else text[: SPEECH - 1].rstrip() + "…"

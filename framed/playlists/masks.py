@@ -1,0 +1,221 @@
+"""From the symbolic part of a QueryPlan to the photos it allows: filters first, exactly, before anything is ranked."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Select, select
+
+from framed.playlists.index import KINDS, NO_TIME, ORIENTATIONS, Columns, LibraryIndex
+from framed.playlists.plan import QueryPlan, Yearly
+from framed.store.tables import people, photo_people
+
+Mask = NDArray[np.bool_]
+
+SEASONS = {"winter": (12, 1, 2), "spring": (3, 4, 5), "summer": (6, 7, 8), "autumn": (9, 10, 11)}
+_OPPOSITE = {"winter": "summer", "summer": "winter", "spring": "autumn", "autumn": "spring"}
+HOURS = {"morning": (5, 11), "midday": (11, 14), "afternoon": (12, 18), "evening": (17, 22), "night": (21, 5)}
+GOOD, BEST = 0.45, 0.6
+
+
+@dataclass
+class Masked:
+    """`mask` over photo ids; `left_out` counts, per reason, photos that only this reason excluded."""
+
+    mask: Mask
+    left_out: dict[str, int] = field(default_factory=dict)
+
+
+def seconds_of(day: date) -> int:
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
+
+
+def _members(index: LibraryIndex, connection: Connection, size: int, table: str, keys: Sequence[str]) -> Mask:
+    mask = np.zeros(size, np.bool_)
+    for key in keys:
+        ids = index.members(connection, table, key)
+        mask[ids[ids < size]] = True
+    return mask
+
+
+def between(columns: Columns, start: date, end: date) -> Mask:
+    """Taken on these days, both inclusive, by the clock on the wall."""
+    low, high = seconds_of(start), seconds_of(end) + 86400  # year 1 to 9999 where a side is open
+    found: Mask = (columns.taken >= low) & (columns.taken < high)
+    return found
+
+
+def _yearly(columns: Columns, span: Yearly) -> Mask:
+    """On these days of any year; a movable feast is looked up for every year that the library has photos of."""
+    if span.feast is not None:
+        mask = np.zeros(columns.size, np.bool_)
+        known = columns.taken[columns.taken != NO_TIME]
+        years = np.unique(known.astype("datetime64[s]").astype("datetime64[Y]").astype(np.int64) + 1970)
+        for year in years[(years >= 1900) & (years < 2200)].tolist():
+            days = span.days(year)
+            if days is not None:
+                mask |= between(columns, *days)
+        return mask
+    low, high = span.month_from * 32 + span.day_from, span.month_to * 32 + span.day_to
+    dated = columns.day_of_year > 0
+    if low <= high:
+        return dated & (columns.day_of_year >= low) & (columns.day_of_year <= high)
+    return dated & ((columns.day_of_year >= low) | (columns.day_of_year <= high))
+
+
+def _seasons(columns: Columns, seasons: Sequence[str], hemisphere: str) -> Mask:
+    names = [season if hemisphere == "north" else _OPPOSITE[season] for season in seasons]
+    months = [month for name in names for month in SEASONS[name]]
+    return np.isin(columns.day_of_year // 32, months) & (columns.day_of_year > 0)
+
+
+def _hours(columns: Columns, times: Sequence[str]) -> Mask:
+    mask = np.zeros(columns.size, np.bool_)
+    for name in times:
+        low, high = HOURS[name]
+        hour = columns.hour
+        mask |= ((hour >= low) & (hour < high)) if low < high else ((hour >= low) & (hour < 24)) | (hour < high)
+    return mask
+
+
+def _codes(column: NDArray[np.uint8], names: tuple[str, ...], wanted: Sequence[str]) -> Mask:
+    return np.isin(column, [names.index(name) for name in wanted])
+
+
+class Filters:
+    """Builds the mask of one plan. `today` is the day in the home's time zone."""
+
+    def __init__(
+        self, *, index: LibraryIndex, connection: Connection, plan: QueryPlan, hemisphere: str, widen_days: int = 0
+    ) -> None:
+        self._index = index
+        self._connection = connection
+        self._plan = plan
+        self._hemisphere = hemisphere
+        self._widen = timedelta(days=widen_days)
+        self._columns = index.columns
+
+    def wanted(self, *, places: Sequence[str] | None = None) -> Mask:
+        """What the plan asks for, before anything it excludes. `places` stands in for the plan's own."""
+        plan, columns = self._plan, self._columns
+        mask = columns.ready & ~columns.hidden
+        for person in plan.people_all:
+            mask &= self._of("person", [person])
+        if plan.people_any:
+            mask &= self._of("person", plan.people_any)
+        wanted_places = plan.places_any if places is None else places
+        if wanted_places:
+            mask &= self._of("place", wanted_places)
+        if plan.folders_any:
+            mask &= self._of("folder", plan.folders_any)
+        if plan.only_people:
+            mask &= ~self._others()
+        if plan.some_people is not None:
+            mask &= self._somebody() == plan.some_people
+        if plan.dates:
+            mask &= self._dates()
+        if plan.yearly or plan.seasons:
+            mask &= self._every_year()
+        if plan.times_of_day:
+            mask &= _hours(columns, plan.times_of_day)
+        if plan.weekdays:
+            mask &= np.isin(columns.weekday, plan.weekdays)
+        if plan.orientation:
+            mask &= _codes(columns.orientation, ORIENTATIONS, [plan.orientation])
+        if plan.favourites is not None:
+            mask &= columns.favourite == plan.favourites
+        if plan.monochrome is not None:
+            mask &= columns.monochrome == plan.monochrome
+        if plan.kinds:
+            mask &= _codes(columns.kind, KINDS, plan.kinds)
+        return mask
+
+    def excluded(self) -> list[tuple[str, Mask]]:
+        """Each reason for leaving photos out, in words, with the photos it names."""
+        plan, columns = self._plan, self._columns
+        reasons: list[tuple[str, Callable[[], Mask]]] = []
+        for kind in plan.kinds_none:
+            reasons.append((f"{kind}s", lambda kind=kind: _codes(columns.kind, KINDS, [kind])))  # type: ignore[misc]
+        for person in plan.people_none:
+            reasons.append(
+                (
+                    f"photos of {plan.labels.get('people:' + person, person)}",
+                    lambda person=person: self._of("person", [person]),
+                )
+            )  # type: ignore[misc]
+        for place in plan.places_none:
+            reasons.append(
+                (
+                    f"photos from {plan.labels.get('places:' + place, place)}",
+                    lambda place=place: self._of("place", [place]),
+                )
+            )  # type: ignore[misc]
+        if plan.folders_none:
+            reasons.append(("photos in other folders", lambda: self._of("folder", plan.folders_none)))
+        for tag in plan.tags_none:
+            reasons.append((f"photos with {tag}", lambda tag=tag: self._of("tag", [tag])))  # type: ignore[misc]
+        if plan.dates_none or plan.yearly_none:
+            reasons.append(("photos from those dates", self._dates_none))
+        if plan.quality == "good":
+            reasons.append(("photos of poor quality", lambda: columns.quality < GOOD))
+        return [(words, build()) for words, build in reasons]
+
+    def masked(self, *, places: Sequence[str] | None = None) -> Masked:
+        mask = self.wanted(places=places)
+        left_out: dict[str, int] = {}
+        for words, names in self.excluded():
+            hit = mask & names
+            count = int(hit.sum())
+            if count:
+                left_out[words] = count
+            mask &= ~names
+        return Masked(mask, left_out)
+
+    def _of(self, table: str, keys: Sequence[str]) -> Mask:
+        return _members(self._index, self._connection, self._columns.size, table, keys)
+
+    def _dates(self) -> Mask:
+        mask = np.zeros(self._columns.size, np.bool_)
+        for period in self._plan.dates:
+            mask |= between(self._columns, _shift(period.start, -self._widen), _shift(period.end, self._widen))
+        return mask
+
+    def _every_year(self) -> Mask:
+        mask = np.zeros(self._columns.size, np.bool_)
+        for span in self._plan.yearly:
+            mask |= _yearly(self._columns, span)
+        if self._plan.seasons:
+            mask |= _seasons(self._columns, self._plan.seasons, self._hemisphere)
+        return mask
+
+    def _others(self) -> Mask:
+        """Photos that show somebody who was not named."""
+        wanted = [*self._plan.people_all, *self._plan.people_any]
+        query = select(photo_people.c.photo_id).distinct().join(people).where(people.c.slug.not_in(wanted))
+        return self._rows(query)
+
+    def _somebody(self) -> Mask:
+        return self._rows(select(photo_people.c.photo_id).distinct())
+
+    def _rows(self, query: Select[tuple[int]]) -> Mask:
+        mask = np.zeros(self._columns.size, np.bool_)
+        ids = np.fromiter(self._connection.execute(query).scalars(), np.int64)
+        mask[ids[ids < self._columns.size]] = True
+        return mask
+
+    def _dates_none(self) -> Mask:
+        mask = np.zeros(self._columns.size, np.bool_)
+        for period in self._plan.dates_none:
+            mask |= between(self._columns, period.start, period.end)
+        for span in self._plan.yearly_none:
+            mask |= _yearly(self._columns, span)
+        return mask & (self._columns.taken != NO_TIME)
+
+
+def _shift(day: date, by: timedelta) -> date:
+    try:
+        return day + by
+    except OverflowError:
+        return day
