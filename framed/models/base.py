@@ -23,7 +23,7 @@ class OutOfMemory(FramedError):
     """A call wanted more memory than its host may have, in RAM or on the device; a smaller one may still succeed."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Call:
     """One piece of work for a backend.
 
