@@ -156,11 +156,20 @@ def sniff(data: bytes, name: str) -> Format | None:
     return None
 
 
-def open_photo(data: bytes, name: str, limits: Limits | None = None, target: tuple[int, int] | None = None) -> Decoded:
-    """Decodes a photo; with a target (upright width, height) it may come back smaller, but it still covers the target.
+def open_photo(
+    data: bytes,
+    name: str,
+    limits: Limits | None = None,
+    target: tuple[int, int] | None = None,
+    *,
+    contain: bool = False,
+) -> Decoded:
+    """Decodes a photo; with a target (upright width, height) it may come back smaller, which is much faster.
 
-    Raises BadPhoto, whatever is wrong with the bytes.
+    It still covers the target, so that it can be cropped to it; with `contain` it is only as large as a picture that
+    fits inside the target must be. Raises BadPhoto, whatever is wrong with the bytes.
     """
+    wanted = None if target is None else Wanted(*target, contain)
     limits = limits or Limits()
     name = display_name(name)
     kind = sniff(data, name)
