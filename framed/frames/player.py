@@ -1,0 +1,604 @@
+"""Plays playlists on frames: which picture is next, rendered ahead, published, remembered.
+
+One lock per frame; a change is in the store before it is published, so that a restart goes on where the panel is. A
+failure never reaches a wall: whatever cannot be rendered is passed over and the last good picture stays.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from framed.analysis.previews import Previews
+from framed.bus import Bus
+from framed.errors import BadPhoto, BadRequest, FramedError, UnknownPlaylist
+from framed.events import FrameFailed, FrameOffline, FrameOnline, FrameShown
+from framed.frames.base import Panel, logical_size, render_key
+from framed.frames.publish import Publisher, iso, playlist_payload, show_payload
+from framed.frames.registry import Frame, Registry, focus_of
+from framed.models.base import Call, Compute
+from framed.store import frames as rows
+from framed.store import photos as photo_rows
+from framed.store import playlists as playlist_rows
+from framed.store.database import Database
+
+log = structlog.get_logger(__name__)
+
+AHEAD = 3
+PREVIEW_PX = 1440
+_TRIES = 8  # photos passed over in a row before a frame is left with what it has
+
+Caption = Callable[[Mapping[str, Any]], str]
+
+
+@dataclass(frozen=True)
+class Step:
+    """The outcome of a move: the photo now shown, or why nothing changed."""
+
+    photo: str | None
+    said: str
+
+
+class Player:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        compute: Compute,
+        previews: Previews,
+        registry: Registry,
+        publisher: Publisher,
+        bus: Bus,
+        renders: Path,
+        base_url: Callable[[], str],
+        caption: Caption,
+        timezone: tzinfo,
+        renders_max_bytes: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._database = database
+        self._compute = compute
+        self._previews = previews
+        self._registry = registry
+        self._publisher = publisher
+        self._bus = bus
+        self._renders = renders
+        self._base_url = base_url
+        self._caption = caption
+        self._timezone = timezone
+        self._renders_max_bytes = renders_max_bytes
+        self._clock = clock
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._rendering: dict[str, asyncio.Task[dict[str, Any]]] = {}
+        self._ahead: dict[str, asyncio.Task[None]] = {}
+        self._tick_task: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self._dark: dict[str, bool] = {}
+        self.when_finished: Callable[[str, str], Awaitable[None]] | None = None
+        """Called with frame and playlist when a playlist has been played to its end: time to compose it anew."""
+        self.when_empty: Callable[[str], Awaitable[None]] | None = None
+        """Called for a frame that has nothing to show."""
+
+    async def start(self) -> None:
+        self._tick_task = asyncio.create_task(self._run(), name="frames:schedule")
+
+    async def close(self) -> None:
+        tasks = [task for task in (self._tick_task, *self._ahead.values(), *self._rendering.values()) if task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # -- moves ---------------------------------------------------------------------------------------------------
+
+    async def play(self, frame_id: str, playlist_id: str, *, quick: bool = False) -> Step:
+        """Starts a playlist at its beginning. `quick` shows a picture made from the preview first where the sharp one
+        would take long, and the sharp one as soon as it is there."""
+        frame = self._registry.get(frame_id)
+        async with self._lock(frame_id):
+            ids = await self._database.read(lambda c: playlist_rows.photo_ids(c, playlist_id))
+            if not ids:
+                raise UnknownPlaylist("That playlist is empty or gone.", field="id")
+            await self._database.write(
+                lambda c: rows.set_state(c, frame_id, playlist_id=playlist_id, position=-1, paused=False), durable=True
+            )
+            step = await self._move(frame, 1, quick=quick)
+        self._look_ahead(frame_id)
+        return step
+
+    async def move(self, frame_id: str, by: int) -> Step:
+        frame = self._registry.get(frame_id)
+        async with self._lock(frame_id):
+            step = await self._move(frame, by)
+        self._look_ahead(frame_id)
+        return step
+
+    async def refresh(self, frame_id: str) -> Step:
+        """Renders and publishes what is on the frame again: its panel or options changed, or it asked."""
+        frame = self._registry.get(frame_id)
+        async with self._lock(frame_id):
+            state = await self._database.read(lambda c: rows.state(c, frame_id))
+            if state["photo_id"] is None:
+                step = await self._move(frame, 1)
+            else:
+                shown = await self._show(frame, state["photo_id"], state["position"], state["playlist_id"], again=True)
+                step = Step(shown, "Refreshed.") if shown else await self._move(frame, 1)
+        self._look_ahead(frame_id)
+        return step
+
+    async def show_photo(self, frame_id: str, uid: str) -> Step:
+        frame = self._registry.get(frame_id)
+        async with self._lock(frame_id):
+            found = await self._database.read(lambda c: photo_rows.ids_of(c, [uid]))
+            if uid not in found:
+                raise BadPhoto("There is no photo with that id.")
+            state = await self._database.read(lambda c: rows.state(c, frame_id))
+            shown = await self._show(frame, found[uid], state["position"], state["playlist_id"])
+        return Step(shown, "Showing it.")
+
+    async def pause(self, frame_id: str, paused: bool) -> Step:
+        frame = self._registry.get(frame_id)
+        next_at = None if paused else self._clock() + frame.interval_s
+        await self._database.write(lambda c: rows.set_state(c, frame_id, paused=paused, next_at=next_at), durable=True)
+        await self.publish_state(frame_id)
+        self._wake.set()
+        return Step(None, "Paused." if paused else "Going on.")
+
+    async def current(self, frame_id: str) -> tuple[int | None, str | None]:
+        """The photo on the frame, and its playlist."""
+        state = await self._database.read(lambda c: rows.state(c, frame_id))
+        return state["photo_id"], state["playlist_id"]
+
+    # -- what frames say -----------------------------------------------------------------------------------------
+
+    async def availability(self, frame_id: str, online: bool) -> None:
+        before = await self._database.read(lambda c: rows.state(c, frame_id))
+        if bool(before["online"]) == online:
+            return
+        await self._database.write(lambda c: rows.set_state(c, frame_id, online=online))
+        self._bus.emit(FrameOnline(frame_id) if online else FrameOffline(frame_id))
+        await self.publish_state(frame_id)
+
+    async def report(self, frame_id: str, report: dict[str, Any]) -> None:
+        """Keeps what the frame said of itself; a battery frame that only ever says the voltage keeps its last error."""
+        state = await self._database.read(lambda c: rows.state(c, frame_id))
+        kept = {**(state["report"] or {}), **report}
+        if "error" not in report:
+            kept.pop("error", None)
+        await self._database.write(
+            lambda c: rows.set_state(c, frame_id, report=kept, reported_at=self._clock(), online=True)
+        )
+        if report.get("error"):
+            self._bus.emit(FrameFailed(frame_id, str(report["error"])[:200]))
+        if not state["online"]:
+            self._bus.emit(FrameOnline(frame_id))
+        await self.publish_state(frame_id)
+
+    # -- state ---------------------------------------------------------------------------------------------------
+
+    async def state_payload(self, frame_id: str) -> dict[str, Any]:
+        """`framed/frame/<f>/state`, under 2 KiB, with `online`, for pages and MQTT alike."""
+        frame = self._registry.get(frame_id)
+
+        def read(connection: Any) -> tuple[Any, Any, Any, Any]:
+            state = rows.state(connection, frame_id)
+            listed = playlist_rows.get(connection, state["playlist_id"]) if state["playlist_id"] else None
+            card = photo_rows.cards(connection, [state["photo_id"]]) if state["photo_id"] else {}
+            return state, listed, card.get(state["photo_id"]), None
+
+        state, listed, card, _ = await self._database.read(read)
+        report = state["report"] or {}
+        item = listed.items[state["position"]] if listed and 0 <= state["position"] < len(listed.items) else None
+        why = ", ".join(item.why) if item and item.photo_id == state["photo_id"] else ""
+        payload: dict[str, Any] = {
+            "v": 1,
+            "name": frame.name,
+            "online": bool(state["online"]),
+            "item": state["item"],
+            "photo": card["uid"] if card else None,
+            "caption": self._caption(card)[:200] if card else "",
+            "why": why[:200],
+            "playlist": listed.id if listed else None,
+            "playlist_name": listed.name if listed else None,
+            "position": state["position"] + 1 if listed else 0,
+            "count": listed.count if listed else 0,
+            "paused": bool(state["paused"]),
+            "on": frame.on and not self._is_quiet(frame),
+            "brightness": frame.brightness,
+            "interval_s": frame.interval_s,
+            "favourite": bool(card["favourite"]) if card else False,
+            "shown_at": iso(state["shown_at"]),
+        }
+        if frame.sleeps and frame.wake_s:
+            since = state["reported_at"] or state["shown_at"] or self._clock()
+            payload["next_wake"] = iso(since + frame.wake_s)
+            payload["late"] = self._clock() > since + 3 * frame.wake_s
+        for key in ("battery", "rssi", "error"):
+            if report.get(key) is not None:
+                payload[key] = report[key] if key != "error" else str(report[key])[:200]
+        return payload
+
+    async def publish_state(self, frame_id: str) -> None:
+        if not self._registry.knows(frame_id):
+            return
+        await self._publisher.state(self._registry.get(frame_id), await self.state_payload(frame_id))
+        self._bus.emit(FrameShown(frame_id))
+
+    async def republish(self, frame_id: str) -> None:
+        """Everything retained about a frame, from the store: after a start, a reconnect, a new panel."""
+        frame = self._registry.get(frame_id)
+        state = await self._database.read(lambda c: rows.state(c, frame_id))
+        if state["show"]:
+            show = dict(state["show"])
+            picture = await self._database.read(lambda c: rows.render_of(c, show["sha256"]))
+            if picture is not None:
+                from framed.frames.publish import picture_url
+
+                show["url"] = picture_url(self._base_url(), frame, picture)
+                await self._publisher.show(frame, show)
+                await self._publish_bytes(frame, dict(picture))
+        await self._publish_playlist(frame)
+        await self.publish_state(frame_id)
+
+    async def forget(self, frame_id: str) -> None:
+        self._locks.pop(frame_id, None)
+        task = self._ahead.pop(frame_id, None)
+        if task is not None:
+            task.cancel()
+
+    # -- moving --------------------------------------------------------------------------------------------------
+
+    def _lock(self, frame_id: str) -> asyncio.Lock:
+        return self._locks.setdefault(frame_id, asyncio.Lock())
+
+    async def _move(self, frame: Frame, by: int, *, quick: bool = False) -> Step:
+        state = await self._database.read(lambda c: rows.state(c, frame.id))
+        playlist_id = state["playlist_id"]
+        ids = await self._database.read(lambda c: playlist_rows.photo_ids(c, playlist_id)) if playlist_id else []
+        if not ids:
+            if self.when_empty is not None:
+                asyncio.get_running_loop().create_task(self.when_empty(frame.id), name=f"frames:empty:{frame.id}")
+            return Step(None, f"{frame.name} has no playlist yet.")
+        position, finished = state["position"], False
+        for _ in range(min(_TRIES, len(ids))):
+            position += by
+            if position >= len(ids):
+                finished = True
+            position %= len(ids)
+            uid = await self._show(frame, ids[position], position, playlist_id, quick=quick)
+            if uid is not None:
+                if finished and self.when_finished is not None:
+                    task = self.when_finished(frame.id, playlist_id)
+                    asyncio.get_running_loop().create_task(_quietly(task), name=f"frames:finished:{frame.id}")
+                return Step(uid, f"Picture {position + 1} of {len(ids)}.")
+        log.warning("no picture of the playlist can be shown", frame=frame.id, playlist=playlist_id)
+        self._bus.emit(FrameFailed(frame.id, "No picture of the playlist can be shown; the last one stays."))
+        return Step(None, "None of those pictures can be shown; the last one stays.")
+
+    async def _show(
+        self,
+        frame: Frame,
+        photo_id: int,
+        position: int,
+        playlist_id: str | None,
+        *,
+        quick: bool = False,
+        again: bool = False,
+    ) -> str | None:
+        """Puts a photo on the panel; its uid, or None where it cannot be rendered (said in the log)."""
+        card = (await self._database.read(lambda c: photo_rows.cards(c, [photo_id]))).get(photo_id)
+        if card is None or card["hidden"] or card["state"] == "gone":
+            return None
+        try:
+            picture, rough = await self._picture(frame, card, quick=quick)
+        except FramedError as error:
+            log.warning("a photo could not be rendered", photo=card["uid"], frame=frame.id, problem=error.message)
+            return None
+        await self._publish_shown(frame, card, picture, position, playlist_id, again=again)
+        if rough:
+            self._sharpen(frame, card, position, playlist_id)
+        return str(card["uid"])
+
+    async def _publish_shown(
+        self,
+        frame: Frame,
+        card: Mapping[str, Any],
+        picture: dict[str, Any],
+        position: int,
+        playlist_id: str | None,
+        *,
+        again: bool,
+    ) -> None:
+        now = self._clock()
+        item = f"{card['uid']}-{position}"
+
+        def store(connection: Any) -> dict[str, Any]:
+            state = rows.state(connection, frame.id)
+            next_at = state["next_at"] if again and state["next_at"] else now + frame.interval_s
+            payload = show_payload(
+                base=self._base_url(),
+                frame=frame,
+                rev=state["rev"] + 1,
+                item=item,
+                photo=card["uid"],
+                picture=picture,
+                caption=self._caption(card),
+                until=None if state["paused"] else next_at,
+            )
+            rows.set_state(
+                connection,
+                frame.id,
+                photo_id=card["id"],
+                position=position,
+                item=item,
+                sha256=picture["sha256"],
+                rev=state["rev"] + 1,
+                shown_at=state["shown_at"] if again else now,
+                next_at=next_at,
+                show=payload,
+            )
+            if not again:
+                rows.note_shown(connection, frame.id, card["id"], playlist_id)
+            return payload
+
+        payload = await self._database.write(store)
+        await self._publisher.show(frame, payload)
+        await self._publish_bytes(frame, picture)
+        await self.publish_state(frame.id)
+
+    async def _publish_bytes(self, frame: Frame, picture: Mapping[str, Any]) -> None:
+        if picture.get("thumb"):
+            await self._publisher.thumb(frame, picture["thumb"])
+        if frame.delivery != "mqtt":
+            return
+        data = await asyncio.to_thread(self.picture_path(picture["sha256"], picture["ext"]).read_bytes)
+        if frame.max_bytes is not None and len(data) > frame.max_bytes:
+            self._bus.emit(FrameFailed(frame.id, f"The picture has {len(data):,} bytes, more than the frame takes."))
+            return
+        await self._publisher.image(frame, data, picture["mime"], picture["sha256"])
+
+    async def _publish_playlist(self, frame: Frame) -> None:
+        state = await self._database.read(lambda c: rows.state(c, frame.id))
+        listed = (
+            await self._database.read(lambda c: playlist_rows.get(c, state["playlist_id"]))
+            if state["playlist_id"]
+            else None
+        )
+        if listed is None:
+            await self._publisher.playlist(frame, None)
+            return
+        ready: list[tuple[str, Mapping[str, Any]]] = []
+        ids = [item.photo_id for item in listed.items]
+        order = [(state["position"] + offset) % len(ids) for offset in range(min(len(ids), 20))] if ids else []
+        found = await self._database.read(lambda c: photo_rows.cards(c, [ids[place] for place in order]))
+        for place in order:
+            card = found.get(ids[place])
+            if card is None:
+                continue
+            key = self._key(frame, card)
+            picture = await self._database.read(lambda c, key=key: rows.render(c, key))  # type: ignore[misc]
+            if picture is not None:
+                ready.append((f"{card['uid']}-{place}", picture))
+        payload = playlist_payload(
+            base=self._base_url(),
+            frame=frame,
+            rev=int(listed.updated_at),
+            id=listed.id,
+            name=listed.name,
+            count=listed.count,
+            items=ready,
+        )
+        await self._publisher.playlist(frame, payload)
+
+    # -- rendering -----------------------------------------------------------------------------------------------
+
+    def picture_path(self, sha256: str, ext: str) -> Path:
+        return self._renders / sha256[:2] / f"{sha256}.{ext}"
+
+    def _key(self, frame: Frame, card: Mapping[str, Any], *, rough: bool = False) -> str:
+        key = render_key(
+            card["sha256"].hex(),
+            frame.panel,
+            focus_of(card["people"]),
+            self._overlay(frame, card),
+            monochrome=bool(card["monochrome"]),
+        )
+        return f"{key}:rough" if rough else key
+
+    @staticmethod
+    def _overlay(frame: Frame, card: Mapping[str, Any]) -> str:
+        if frame.panel.overlay == "caption":
+            return str(card["title"] or card["caption"] or "")
+        if frame.panel.overlay == "date" and card["taken"] is not None:
+            when = datetime.fromtimestamp(card["taken"], tz=None)
+            return f"{when.day} {when:%B %Y}"
+        if frame.panel.overlay == "place" and card["places"]:
+            return str(card["places"][0]["name"])
+        return ""
+
+    async def _picture(self, frame: Frame, card: Mapping[str, Any], *, quick: bool) -> tuple[dict[str, Any], bool]:
+        """The rendered picture, and whether it is only the rough one."""
+        key = self._key(frame, card)
+        kept = await self._kept(key)
+        if kept is not None:
+            return kept, False
+        width, height = logical_size(frame.panel)
+        enough = max(width, height) <= PREVIEW_PX
+        preview = self._previews.path(card["uid"])
+        here = await asyncio.to_thread(preview.exists)
+        if enough and here:
+            return await self._render(key, frame, card, source=preview), False
+        if quick and here and not frame.panel.has_inks:
+            return await self._render(self._key(frame, card, rough=True), frame, card, source=preview), True
+        return await self._render(key, frame, card), False
+
+    async def _kept(self, key: str) -> dict[str, Any] | None:
+        row = await self._database.read(lambda c: rows.render(c, key))
+        if row is None:
+            return None
+        if not await asyncio.to_thread(self.picture_path(row["sha256"], row["ext"]).exists):
+            await self._database.write(lambda c: rows.forget_render(c, key))
+            return None
+        return dict(row)
+
+    async def _render(
+        self, key: str, frame: Frame, card: Mapping[str, Any], *, source: Path | None = None
+    ) -> dict[str, Any]:
+        """Once per key, however many ask at the same time."""
+        kept = await self._kept(key)
+        if kept is not None:
+            return kept
+        task = self._rendering.get(key)
+        if task is None:
+            work = self.render_panel(key, frame.panel, card, self._overlay(frame, card), source=source)
+            task = asyncio.create_task(work, name=f"render:{card['uid']}")
+            self._rendering[key] = task
+            task.add_done_callback(lambda _: self._rendering.pop(key, None))
+        return await asyncio.shield(task)
+
+    async def render_panel(
+        self, key: str, panel: Panel, card: Mapping[str, Any], overlay: str, *, source: Path | None = None
+    ) -> dict[str, Any]:
+        """Renders a photo for a panel and remembers it under `key`; the `renders` row. BadPhoto: nothing of it is left."""
+        work = (await self._database.read(lambda c: photo_rows.work_of(c, [card["id"]])))[0]
+        preview = await self._previews.ensure(work, interactive=True)
+        original = source
+        if original is None:
+            paths = [b"/".join(part for part in path if part) for path in work.paths]
+            original = Path(os.fsdecode(paths[0])) if paths else preview
+        answer = await self._compute.run(
+            Call(
+                task="render",
+                backend="pillow",
+                inputs={
+                    "source": os.fsencode(original),
+                    "preview": os.fsencode(preview),
+                    "output_dir": os.fsencode(self._renders),
+                    "panel": panel.model_dump(mode="json"),
+                    "focus": [box.model_dump() for box in focus_of(card["people"])],
+                    "monochrome": bool(card["monochrome"]),
+                    "overlay_text": overlay,
+                },
+                interactive=True,
+                label=card["uid"],
+            )
+        )
+        values = {
+            "photo_id": card["id"],
+            "sha256": answer["sha256"],
+            "ext": answer["ext"],
+            "mime": answer["mime"],
+            "width": answer["width"],
+            "height": answer["height"],
+            "bytes": answer["bytes"],
+            "thumb": answer["thumb"],
+        }
+        await self._database.write(lambda c: rows.keep_render(c, key, **values))
+        return {"key": key, **values}
+
+    def _sharpen(self, frame: Frame, card: Mapping[str, Any], position: int, playlist_id: str | None) -> None:
+        async def sharpen() -> None:
+            picture = await self._render(self._key(frame, card), frame, card)
+            async with self._lock(frame.id):
+                state = await self._database.read(lambda c: rows.state(c, frame.id))
+                if state["photo_id"] == card["id"] and state["sha256"] != picture["sha256"]:
+                    await self._publish_shown(frame, card, picture, position, playlist_id, again=True)
+
+        asyncio.get_running_loop().create_task(_quietly(sharpen()), name=f"frames:sharpen:{frame.id}")
+
+    def _look_ahead(self, frame_id: str) -> None:
+        running = self._ahead.get(frame_id)
+        if running is not None and not running.done():
+            running.cancel()
+        self._ahead[frame_id] = asyncio.create_task(_quietly(self._prepare(frame_id)), name=f"frames:ahead:{frame_id}")
+        self._wake.set()
+
+    async def _prepare(self, frame_id: str) -> None:
+        frame = self._registry.get(frame_id)
+        state = await self._database.read(lambda c: rows.state(c, frame_id))
+        if state["playlist_id"] is None:
+            return
+        ids = await self._database.read(lambda c: playlist_rows.photo_ids(c, state["playlist_id"]))
+        coming = [ids[(state["position"] + 1 + offset) % len(ids)] for offset in range(min(AHEAD, len(ids)))]
+        cards = await self._database.read(lambda c: photo_rows.cards(c, coming))
+        for photo_id in coming:
+            if photo_id in cards:
+                try:
+                    await self._picture(frame, cards[photo_id], quick=False)
+                except FramedError as error:
+                    log.info("a coming picture cannot be rendered", photo=cards[photo_id]["uid"], problem=error.message)
+        await self._publish_playlist(frame)
+
+    # -- schedule ------------------------------------------------------------------------------------------------
+
+    def _is_quiet(self, frame: Frame) -> bool:
+        if frame.quiet_hours is None:
+            return False
+        return frame.quiet_hours.holds(datetime.fromtimestamp(self._clock(), self._timezone))
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                wait_s = await self._tick()
+            except Exception:
+                log.exception("the frames' schedule failed")
+                wait_s = 10.0
+            self._wake.clear()
+            try:
+                await asyncio.wait_for(self._wake.wait(), wait_s)
+            except TimeoutError:
+                continue  # the time has come
+
+    async def _tick(self) -> float:
+        """Moves every frame that is due; the seconds until the next one is. A clock that jumped is put right here."""
+        states = await self._database.read(rows.states)
+        now, soonest = self._clock(), 30.0
+        for frame in self._registry.all():
+            state = states.get(frame.id)
+            if state is None:
+                continue
+            quiet = self._is_quiet(frame)
+            if self._dark.get(frame.id, False) != quiet:
+                self._dark[frame.id] = quiet
+                await self.publish_state(frame.id)
+                await self._publisher.control(frame, {"action": "off" if quiet else "on", "id": str(int(now))})
+            if quiet or not frame.on or state["paused"] or state["playlist_id"] is None:
+                continue
+            due = state["next_at"] or now
+            if due > now + frame.interval_s:
+                due = now  # the clock was set back
+            if due > now:
+                soonest = min(soonest, due - now)
+                continue
+            await self.move(frame.id, 1)
+            soonest = min(soonest, float(frame.interval_s))
+        return max(0.05, soonest)
+
+    async def tidy(self) -> None:
+        """Keeps the rendered pictures under their size; run by the schedule."""
+        old = await self._database.read(lambda c: rows.oldest_renders(c, self._renders_max_bytes))
+        for row in old:
+            path = self.picture_path(row["sha256"], row["ext"])
+            await asyncio.to_thread(path.unlink, missing_ok=True)
+            await self._database.write(lambda c, key=row["key"]: rows.forget_render(c, key))  # type: ignore[misc]
+
+    async def set_paused_check(self, frame_id: str, value: Any) -> None:
+        if not isinstance(value, bool):
+            raise BadRequest("paused must be true or false.", field="paused")
+        await self.pause(frame_id, value)
+
+
+async def _quietly(work: Awaitable[None]) -> None:
+    try:
+        await work
+    except asyncio.CancelledError:
+        raise
+    except FramedError as error:
+        log.info("background work for a frame ended early", problem=error.message)
+    except Exception:
+        log.exception("background work for a frame failed")
