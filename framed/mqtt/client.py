@@ -37,11 +37,12 @@ _VERSIONS: Final[dict[Version, aiomqtt.ProtocolVersion]] = {
 }
 # Longer than the will's delay, else the delay is void; long enough to keep requests over a restart or an update.
 _SESSION_EXPIRY_S: Final = 3_600
-_WILL_DELAY_S: Final = 8
 _PIPELINE: Final = 16
 # A connection that held this long was a good one: the next back-off starts small again. Shorter ones do not count,
 # else two clients with one id would throw each other out once a second for ever.
 _GOOD_CONNECTION_S: Final = 10.0
+_SHORT_LIVED: Final = 3
+_HOLD_BACK_S: Final = 0.25
 _LEAVE_S: Final = 2.0
 # QoS 0 is never acknowledged, so nobody would learn that the broker hung up on a large message.
 _ACKNOWLEDGE_ABOVE_BYTES: Final = 16_384
@@ -207,6 +208,7 @@ class MqttClient:
         on_overflow: Callable[[Incoming], Awaitable[None]] | None = None,
         inbox_limit: int = 1_000,
         backoff_s: tuple[float, float] = (1.0, 60.0),
+        will_delay_s: int = 8,
     ) -> None:
         self._settings = settings
         self._status_topic = status_topic
@@ -215,6 +217,7 @@ class MqttClient:
         self._on_connected = on_connected
         self._on_overflow = on_overflow
         self._backoff_s = backoff_s
+        self._will_delay_s = will_delay_s
         self._outbox = Outbox()
         self._inbox: asyncio.Queue[Incoming] = asyncio.Queue(inbox_limit)
         self._tasks: list[asyncio.Task[None]] = []
@@ -228,6 +231,7 @@ class MqttClient:
         self._rx = self._tx = self._lost = 0
         self._last_error: str | None = None
         self._up_since = math.inf
+        self._short_lived = 0
         self._stopping = False
         self._said_goodbye = False
 
@@ -319,6 +323,8 @@ class MqttClient:
     ) -> None:
         """Hand a message over; returns before it is sent unless `wait`, which ends with the broker's acknowledgement.
 
+        A caller that publishes faster than the broker takes is held back for at most a quarter of a second.
+
         While there is no connection, retained messages are kept and replayed, others wait in a short queue, and those
         of QoS 0 are dropped. Raises TooLarge; with `wait` also Expired or Unavailable for a message that was dropped.
         `on_connected` must not wait for a message that is not retained: those go out after `online`.
@@ -344,8 +350,8 @@ class MqttClient:
             self._time_out(message)
         if acknowledged is not None:
             await acknowledged
-        elif self._outbox.crowded:
-            await asyncio.sleep(0)  # lets the sender catch up with a caller that never waits
+        else:
+            await self._outbox.room(_HOLD_BACK_S)
 
     async def clear(self, topic: str, *, wait: bool = False) -> None:
         """Remove a retained message from the broker, now or at the next connection."""
@@ -401,7 +407,7 @@ class MqttClient:
                 self._last_error = "framed's MQTT connection failed inside; the log has the traceback."
                 log.exception("mqtt connection failed inside, connecting again")
             if time.monotonic() - self._up_since > _GOOD_CONNECTION_S:
-                attempt = 0
+                attempt = self._short_lived = 0
             await asyncio.sleep(self._pause_s(attempt))
             attempt += 1
 
@@ -473,7 +479,7 @@ class MqttClient:
             b"offline",
             qos=1,
             retain=True,
-            properties=_properties(PacketTypes.WILLMESSAGE, WillDelayInterval=_WILL_DELAY_S) if five else None,
+            properties=_properties(PacketTypes.WILLMESSAGE, WillDelayInterval=self._will_delay_s) if five else None,
         )
         only_five = {
             "clean_start": False,
@@ -535,6 +541,7 @@ class MqttClient:
         self._outbox.open()
         self._connections += 1
         self._up_since = time.monotonic()
+        self._short_lived += 1
         self._last_error = None
         self._refused_said.clear()
         self._set_connected(True)
@@ -702,7 +709,7 @@ class MqttClient:
             return _NoConnection(f"The MQTT broker at {where} refuses the client {settings.client_id!r}: {error}.")
         if reached:
             return _NoConnection(
-                f"{where} takes the connection but does not answer as an MQTT {version} broker: check mqtt.port,"
+                f"{where} takes the connection but does not answer as an MQTT broker: check mqtt.port,"
                 " mqtt.tls and the password.",
                 try_other=True,
             )
@@ -717,7 +724,11 @@ class MqttClient:
             case int() if reason in (_NOT_AUTHORISED, _BANNED, _ADMINISTRATIVE):
                 return "The MQTT broker ended the connection for administrative reasons: check the user's rights."
             case _:
-                return f"The connection to the MQTT broker at {self._settings.host}:{self._settings.port} was lost."
+                lost = f"The connection to the MQTT broker at {self._settings.host}:{self._settings.port} was lost"
+                if self._short_lived < _SHORT_LIVED:
+                    return f"{lost}."
+                # Mosquitto 2.0 does not say so, and 3.1.1 cannot.
+                return f"{lost} again: does another MQTT client use the client id {self._settings.client_id!r}?"
 
 
 def _why_unreachable(cause: BaseException, settings: MqttSettings, where: str) -> str:

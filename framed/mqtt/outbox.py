@@ -80,13 +80,20 @@ class Outbox:
         self._connection = 0
         self._said: set[str] = set()
         self._filled = asyncio.Event()
+        self._roomy = asyncio.Event()
+        self._roomy.set()
 
     def __len__(self) -> int:
         return len(self._queue) + len(self._waiting) + len(self._in_flight)
 
-    @property
-    def crowded(self) -> bool:
-        return len(self._queue) > self._open_limit // 2
+    async def room(self, within_s: float) -> None:
+        """Hold back a caller that publishes faster than the broker takes, at most for `within_s`."""
+        if not self._roomy.is_set():
+            try:
+                async with asyncio.timeout(within_s):
+                    await self._roomy.wait()
+            except TimeoutError:
+                return  # the limit of the queue decides what is dropped, and logs it
 
     def in_flight(self) -> list[str]:
         return [message.topic for message in self._in_flight]
@@ -123,6 +130,8 @@ class Outbox:
         message.queued = True
         self._queue.append(message)
         self._filled.set()
+        if len(self._queue) > self._open_limit // 2:
+            self._roomy.clear()
 
     def _bound(self, messages: deque[Outgoing], limit: int, why: str) -> None:
         while len(messages) > limit:
@@ -166,6 +175,8 @@ class Outbox:
                 await self._filled.wait()
             message = self._queue.popleft()
             message.queued = False
+            if len(self._queue) <= self._open_limit // 2:
+                self._roomy.set()
             if self._expired(message):
                 self.forget(message)
                 message.settle(Expired("The message ran out of time before it could be sent."))
@@ -212,6 +223,7 @@ class Outbox:
         for message in self._queue:
             message.queued = False
         self._queue.clear()
+        self._roomy.set()
         self._waiting.extendleft(reversed([message for message in back if message is not culprit]))
         if culprit is not None:
             self.refuse(
