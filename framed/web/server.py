@@ -17,6 +17,7 @@ from framed.web.pages import Pages
 from framed.web.pictures import correct_validators
 from framed.web.ports import Api, FrameGate, FrameTokens, Health, Pictures
 from framed.web.presence import Presence
+from framed.web.protocol import Runner
 
 log = structlog.get_logger(__name__)
 
@@ -76,7 +77,7 @@ class WebServer:
             public_host=options.public_host,
         )
         self._presence = Presence(gate, grace_s=options.grace_s)
-        self._runner: web.AppRunner | None = None
+        self._runner: Runner | None = None
         self._port = options.port
 
     @property
@@ -86,9 +87,7 @@ class WebServer:
 
     async def start(self) -> None:
         """Raises Unavailable where the address is taken."""
-        runner = web.AppRunner(
-            await self._application(), access_log=None, handle_signals=False, shutdown_timeout=STOP_S
-        )
+        runner = Runner(await self._application(), access_log=None, handle_signals=False, shutdown_timeout=STOP_S)
         await runner.setup()
         try:
             await web.TCPSite(runner, self._options.host, self._options.port).start()
