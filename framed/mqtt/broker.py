@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import ctypes
+import errno
 import hashlib
 import importlib.util
 import json
@@ -490,11 +491,19 @@ def _check_free(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise ConfigError(
-                f"framed's own broker cannot listen on {host}:{port} ({error.strerror or error}): another program may"
-                " have the port. Set mqtt.host to use the broker that runs there, or broker.port to another port.",
-                field="broker.port",
-            ) from error
+            raise ConfigError(_why_not_listening(host, port, error), field="broker.port") from error
+
+
+def _why_not_listening(host: str, port: int, error: OSError) -> str:
+    where = f"framed's own broker cannot listen on {host}:{port}"
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"{where}: another program has the port. If that is your MQTT broker, set mqtt.host to use it; else set"
+            " broker.port to a free port."
+        )
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{where}: this machine does not have that address. Set broker.host to one that it has, or to 0.0.0.0."
+    return f"{where}: {error.strerror or error}. Set broker.port to another port."
 
 
 def _lives(pid: int, started: float) -> bool:
