@@ -1,0 +1,169 @@
+"""The query plan: what a sentence asks for, as data that a person or a language model can also write and edit."""
+
+from datetime import date
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from framed.playlists.feasts import Feast, Hemisphere, Season, feast_days, month_end
+
+TEXT_LIMIT = 1000
+OPEN_START = date.min
+OPEN_END = date.max
+
+TimeOfDay = Literal["morning", "midday", "afternoon", "evening", "night"]
+Kind = Literal["photo", "screenshot", "document", "drawing"]
+Orientation = Literal["landscape", "portrait", "square", "panorama"]
+Quality = Literal["any", "good", "best"]
+Sort = Literal["relevance", "newest", "oldest", "best", "random"]
+FollowUp = Literal["only", "without", "more"]
+
+# A sentence of TEXT_LIMIT characters cannot hold more words than this.
+_MOST = 500
+Text = Annotated[str, Field(max_length=TEXT_LIMIT)]
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AskSettings(_Data):
+    timezone: str = "UTC"
+    hemisphere: Hemisphere = "north"
+    week_starts: Literal["monday", "sunday"] = "monday"
+    date_order: Literal["dmy", "mdy"] = "dmy"
+    default_count: int = Field(50, ge=1)
+    max_count: int = Field(500, ge=1)
+
+    @field_validator("timezone")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError(f"“{value}” is not a time zone; write one like Europe/Berlin") from error
+        return value
+
+
+class DateRange(_Data):
+    """Local dates, both inclusive. `date.min` and `date.max` stand for an open start and end."""
+
+    start: date = OPEN_START
+    end: date = OPEN_END
+    said: Text = ""
+
+    @model_validator(mode="after")
+    def _forward(self) -> Self:
+        if self.end < self.start:
+            raise ValueError(f"the range ends ({self.end}) before it starts ({self.start})")
+        return self
+
+
+class Yearly(_Data):
+    """A stretch of days that comes back every year, both ends inclusive; it crosses New Year when it ends before it starts.
+
+    A movable feast is named in `feast`, and the days are then the widest window it can fall into: use `days`.
+    """
+
+    month_from: int = Field(ge=1, le=12)
+    day_from: int = Field(ge=1, le=31)
+    month_to: int = Field(ge=1, le=12)
+    day_to: int = Field(ge=1, le=31)
+    feast: Feast | None = None
+    said: Text = ""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        for month, day in ((self.month_from, self.day_from), (self.month_to, self.day_to)):
+            if day > month_end(2000, month).day:
+                raise ValueError(f"month {month} has no day {day}")
+        return self
+
+    @property
+    def crosses_new_year(self) -> bool:
+        return (self.month_to, self.day_to) < (self.month_from, self.day_from)
+
+    def days(self, year: int) -> tuple[date, date] | None:
+        """First and last day of the occurrence that starts in `year`; None for 29 February in a common year."""
+        if self.feast is not None:
+            return feast_days(self.feast, year)
+        until = min(year + self.crosses_new_year, date.max.year)
+        start_limit, end_limit = month_end(year, self.month_from), month_end(until, self.month_to)
+        if self.day_from > start_limit.day:  # 29 February in a common year
+            if (self.month_from, self.day_from) == (self.month_to, self.day_to):
+                return None
+            start = date(year, 3, 1)
+        else:
+            start = date(year, self.month_from, self.day_from)
+        return start, date(until, self.month_to, min(self.day_to, end_limit.day))
+
+
+class Span(_Data):
+    """Which characters of `text` (end exclusive) became which field of the plan."""
+
+    start: int = Field(ge=0)
+    end: int = Field(ge=0)
+    text: Text
+    slot: str
+
+
+class QueryPlan(_Data):
+    """Everything a playlist is built from. Lists named `_any` are alternatives, `_all` all hold, `_none` are excluded.
+
+    `dates` are alternatives among themselves; `yearly` and `seasons` are together one list of alternatives; a photo must
+    satisfy both. `labels` gives the display name of every id used, under "people:<id>", "places:<id>", "folders:<id>",
+    "frames:<id>", so that the plan can be read without the library.
+    """
+
+    v: int = 1
+    text: Text = ""
+
+    people_all: list[str] = Field(default=[], max_length=_MOST)
+    people_any: list[str] = Field(default=[], max_length=_MOST)
+    people_none: list[str] = Field(default=[], max_length=_MOST)
+    only_people: bool = False
+    some_people: bool | None = None
+    unknown_names: list[Text] = Field(default=[], max_length=_MOST)
+
+    places_any: list[str] = Field(default=[], max_length=5000)  # one name may be many places: Springfield
+    places_none: list[str] = Field(default=[], max_length=5000)
+    unknown_places: list[Text] = Field(default=[], max_length=_MOST)
+    folders_any: list[str] = Field(default=[], max_length=_MOST)
+    folders_none: list[str] = Field(default=[], max_length=_MOST)
+
+    dates: list[DateRange] = Field(default=[], max_length=_MOST)
+    dates_none: list[DateRange] = Field(default=[], max_length=_MOST)
+    yearly: list[Yearly] = Field(default=[], max_length=_MOST)
+    yearly_none: list[Yearly] = Field(default=[], max_length=_MOST)
+    seasons: list[Season] = Field(default=[], max_length=4)
+    times_of_day: list[TimeOfDay] = Field(default=[], max_length=5)
+    weekdays: list[Annotated[int, Field(ge=0, le=6)]] = Field(default=[], max_length=7)  # Monday is 0
+
+    kinds: list[Kind] = Field(default=[], max_length=4)
+    kinds_none: list[Kind] = Field(default=[], max_length=4)
+    orientation: Orientation | None = None
+    favourites: bool | None = None
+    quality: Quality = "any"
+    colours: list[Text] = Field(default=[], max_length=_MOST)
+    monochrome: bool | None = None
+    new: bool = False
+
+    must_text: list[Text] = Field(default=[], max_length=_MOST)
+    semantic: Text = ""
+    semantic_none: list[Text] = Field(default=[], max_length=_MOST)
+    tags_any: list[Text] = Field(default=[], max_length=_MOST)
+    tags_none: list[Text] = Field(default=[], max_length=_MOST)
+
+    sort: Sort = "relevance"
+    count: int | None = Field(None, ge=1, le=100_000)
+    frame: str | None = None
+    unknown_frame: Text | None = None
+    all_frames: bool = False
+    interval_s: int | None = Field(None, ge=1, le=31 * 86_400)
+    named: Text | None = None
+    follow_up: FollowUp | None = None
+
+    spans: list[Span] = []
+    problems: list[str] = []
+    labels: dict[str, str] = {}
