@@ -6,6 +6,7 @@
   var JUST_LOOK = '';
   var JOB_MS = 1500;
   var frames = [], playlists = [];
+  var named = '', chosen = null; // the frames in the choices; what a person chose there
 
   function at(id) { return document.getElementById(id); }
   function copy(id) { return at(id).content.firstElementChild.cloneNode(true); }
@@ -59,7 +60,7 @@
     if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) { event.preventDefault(); ask(); }
   });
   at('ask').addEventListener('submit', function (event) { event.preventDefault(); ask(); });
-  at('frame').addEventListener('change', nameButton);
+  at('frame').addEventListener('change', function () { chosen = at('frame').value; nameButton(); });
   function nameButton() { say(at('go-text'), at('frame').value === JUST_LOOK ? 'Find' : 'Show'); }
 
   function ask() {
@@ -170,7 +171,10 @@
     at('frames').hidden = frames.length === 0;
     at('frames-empty').hidden = frames.length > 0;
     say(at('frames-count'), frames.length ? plural(frames.filter(function (frame) { return frame.online; }).length, 'online', 'online') : '');
-    fillChoice(at('frame'), frames, frames.length ? 'just looking' : 'no frame yet', at('frame').value || (frames[0] && frames[0].frame));
+    var names = JSON.stringify(frames.map(function (frame) { return [frame.frame, frame.name]; }));
+    if (names === named) { return; }   // a choice that is open is not redrawn with every picture
+    named = names;
+    fillChoice(at('frame'), frames, frames.length ? 'just looking' : 'no frame yet', chosen !== null ? chosen : frames[0] && frames[0].frame);
     nameButton();
     drawPlaylists();
   }

@@ -1,0 +1,320 @@
+"""The pages in a real browser: what a person, or a tablet on the wall, sees."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from framed.web.auth import Sessions
+from framed.web.ports import ServerEvent
+from tests.peers import require_peer
+from tests.web.chromium import Page, browser_page
+from tests.web.conftest import House
+from tests.web.fakes import ADMIN, KITCHEN, picture
+
+pytestmark = pytest.mark.browser
+
+FRONT = "document.querySelector('.layer.shown')"
+
+
+@pytest.fixture
+async def page(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Page]:
+    async with browser_page(require_peer("chromium"), tmp_path_factory.mktemp("profile")) as page:
+        await page.viewport(640, 400)
+        yield page
+        assert page.problems == []
+
+
+def kitchen(house: House, query: str = "") -> str:
+    return house.at(f"/frame/kitchen?k={KITCHEN}{query}")
+
+
+def shows(sha256: str) -> str:
+    return f"{FRONT} && {FRONT}.src.includes('{sha256}') && getComputedStyle({FRONT}).opacity === '1'"
+
+
+async def test_a_new_frame_says_its_name_and_what_to_do(house: House, page: Page) -> None:
+    await page.navigate(kitchen(house))
+    assert "beach photos on the kitchen frame" in await page.wait_for(
+        "document.title.startsWith('Kitchen') && document.getElementById('welcome').innerText"
+    )
+
+
+async def test_a_frame_says_its_size_and_shows_the_picture_over_all_of_it(house: House, page: Page) -> None:
+    sha256 = house.pictures.add(picture(1, (1280, 800)))
+    await house.gate.put("kitchen", sha256, caption="Coffee, <b>2019</b>")
+    await page.viewport(640, 400, scale=2)
+    await page.navigate(kitchen(house))
+    await page.wait_for(shows(sha256))
+    box = await page.evaluate(f"JSON.stringify({FRONT}.getBoundingClientRect())")
+    assert {key: json.loads(box)[key] for key in ("x", "y", "width", "height")} == {
+        "x": 0,
+        "y": 0,
+        "width": 640,
+        "height": 400,
+    }
+    assert await page.evaluate(f"{FRONT}.naturalWidth") == 1280
+    assert await page.evaluate("document.getElementById('caption').textContent") == "Coffee, <b>2019</b>"
+    await house.gate.until(lambda: house.gate.reports)
+    hello = house.gate.hellos[0][1]
+    assert (hello["width"], hello["height"]) == (1280, 800)
+    assert house.gate.reports[0][1]["item"] == "i1"
+    await page.viewport(400, 640, scale=2)
+    await house.gate.until(lambda: house.gate.hellos[-1][1]["width"] == 800)
+    assert house.gate.hellos[-1][1]["height"] == 1280
+
+
+async def test_a_frame_fades_to_the_next_picture_and_frees_the_last(house: House, page: Page) -> None:
+    first, second = house.pictures.add(picture(1)), house.pictures.add(picture(2))
+    await house.gate.put("kitchen", first)
+    await page.navigate(kitchen(house, "&fade=300"))
+    await page.wait_for(shows(first))
+    await house.gate.put("kitchen", second)
+    await page.wait_for(
+        "[...document.querySelectorAll('.layer')].map(one => +getComputedStyle(one).opacity)"
+        ".some(opacity => 0 < opacity && opacity < 1)"
+    )
+    await page.wait_for(shows(second))
+    assert await page.wait_for("document.querySelectorAll('.layer[src]').length === 1")
+
+
+async def test_a_picture_that_does_not_load_leaves_the_last_one(house: House, page: Page) -> None:
+    first, broken = house.pictures.add(picture(1)), house.pictures.add(picture(2))
+    await house.gate.put("kitchen", first)
+    await page.navigate(kitchen(house, "&fade=0"))
+    await page.wait_for(shows(first))
+    house.pictures.file(broken).path.write_bytes(b"this is no picture")
+    await house.gate.put("kitchen", broken)
+    await house.gate.until(lambda: any("error" in report for _, report in house.gate.reports))
+    assert await page.evaluate(shows(first))
+
+
+async def test_a_frame_survives_a_restart_of_the_server(house: House, page: Page) -> None:
+    first, second = house.pictures.add(picture(1)), house.pictures.add(picture(2))
+    await house.gate.put("kitchen", first)
+    await page.navigate(kitchen(house, "&fade=0"))
+    await page.wait_for(shows(first))
+    port = house.server.port
+    await house.server.close()
+    assert await page.evaluate(shows(first))
+    await house.gate.put("kitchen", second)
+    house.server = house.make(port=port)
+    await house.server.start()
+    await page.wait_for(shows(second))
+    assert await page.evaluate("document.getElementById('away').hidden")
+
+
+async def test_night_is_black_and_brightness_dims(house: House, page: Page) -> None:
+    await house.gate.put("kitchen", house.pictures.add(picture(1)))
+    await page.navigate(kitchen(house, "&fade=0"))
+    await page.wait_for(f"!!{FRONT}")
+    house.gate.change("kitchen", on=False, brightness=40)
+    await page.wait_for("getComputedStyle(document.getElementById('night')).opacity === '1'")
+    assert await page.evaluate("document.getElementById('stage').style.filter") == "brightness(0.4)"
+    house.gate.change("kitchen", on=True, brightness=100)
+    await page.wait_for("getComputedStyle(document.getElementById('night')).opacity === '0'")
+
+
+async def test_keys_and_taps_steer_the_frame(house: House, page: Page) -> None:
+    await house.gate.put("kitchen", house.pictures.add(picture(1)))
+    await page.navigate(kitchen(house, "&fade=0"))
+    await page.wait_for(f"!!{FRONT}")
+    await page.press("ArrowRight", 39)
+    await page.press("ArrowLeft", 37)
+    await page.press(" ", 32, " ")
+    await page.press("f", 70, "f")
+    await page.press("h", 72, "h")
+    await house.gate.until(lambda: len(house.gate.commands) == 5)
+    await page.click(100, 100)
+    await page.wait_for("!document.getElementById('controls').hidden")
+    assert await page.evaluate(
+        "[...document.querySelectorAll('#controls button')].every(one => one.getAttribute('aria-label'))"
+    )
+    await page.evaluate("document.querySelector('#controls [data-action=next]').click()")
+    await house.gate.until(lambda: len(house.gate.commands) == 6)
+    assert [payload["action"] for _, payload in house.gate.commands] == [
+        "next",
+        "previous",
+        "pause",
+        "favourite",
+        "hide",
+        "next",
+    ]
+    await page.wait_for("document.getElementById('controls').hidden")
+
+
+async def test_two_hundred_pictures_leave_no_trace(house: House, page: Page) -> None:
+    hashes = [house.pictures.add(picture(number)) for number in range(8)]
+    await house.gate.put("kitchen", hashes[0])
+    await page.navigate(kitchen(house, "&fade=1"))
+    await page.wait_for(f"!!{FRONT}")
+    await turn(house, hashes, 20)
+    before = await page.memory()
+    await turn(house, hashes, 200)
+    after = await page.memory()
+    assert after["Nodes"] <= before["Nodes"] + 2
+    assert after["JSEventListeners"] <= before["JSEventListeners"] + 2
+    assert after["JSHeapUsedSize"] <= before["JSHeapUsedSize"] * 1.1
+
+
+async def turn(house: House, hashes: list[str], times: int) -> None:
+    """Show one picture after another, each when the page has said that it shows the one before."""
+    for _ in range(times):
+        number = house.gate.shows["kitchen"].rev + 1
+        await house.gate.put("kitchen", hashes[number % len(hashes)])
+        await house.gate.until(lambda number=number: house.gate.reports[-1][1]["item"] == f"i{number}")
+
+
+def furnish(house: House) -> None:
+    """A house with two frames, photos and playlists."""
+    for number in range(6):
+        house.pictures.add(picture(number, (900, 600)), photo=f"p{number}")
+    house.gate.change("kitchen", online=True, photo="p1", playlist_name="Beach", position=3, count=12, why="beach")
+    items = [
+        state.model_dump(mode="json", exclude_none=True) | {"link": house.at(f"/frame/{state.frame}?k=secret")}
+        for state in house.gate.states.values()
+    ]
+    playlists = [
+        {"id": "pl1", "name": "Beach <script>alert(1)</script>", "count": 12, "updated": datetime.now(UTC).isoformat()}
+    ]
+    house.api.answers = {
+        "frame/list": ok(items=items),
+        "frame/add": ok(),
+        "playlist/list": ok(items=playlists),
+        "playlist/set": ok(),
+        "playlist/delete": ok(),
+        "playlist/save": ok(),
+        "photo/list": ok(items=[{"photo": "x1", "path": "2019/broken.jpg", "reason": "The file ends too early."}]),
+        "ask": ok(
+            speech="12 pictures of Anna at the beach are on the kitchen frame.",
+            items=[{"photo": f"p{number}", "score": 0.9, "why": ["beach", "Anna", "2019"]} for number in range(6)],
+            relaxed=["summer 2020 instead of 2021"],
+            left_out={"screenshots": 3, "blurred": 0},
+        ),
+    }
+    house.health.first = [
+        ServerEvent(
+            event="library",
+            data={"photos": 1204, "analysed": 903, "pending": 300, "failed": 1, "people": 7, "eta_s": 1500},
+        )
+    ]
+
+
+def ok(**data: Any) -> dict[str, Any]:
+    return {"v": 1, "status": "ok", "data": data}
+
+
+async def sign_in(house: House, page: Page) -> None:
+    await page.navigate(house.at(f"/?token={ADMIN}"))
+    await page.wait_for("document.querySelectorAll('.frame h3').length === 2")
+
+
+async def test_asking_shows_the_answer_with_its_reasons(house: House, page: Page) -> None:
+    furnish(house)
+    await sign_in(house, page)
+    assert await page.evaluate("location.search") == ""
+    await page.evaluate("document.getElementById('sentence').focus()")
+    await page.send("Input.insertText", text="Anna at the beach")
+    await page.press("Enter", 13, "\r")
+    await page.wait_for("document.querySelectorAll('.result').length === 6")
+    assert house.api.calls[-1] == ("ask", {"text": "Anna at the beach", "frame": "kitchen"}, "http")
+    text = await page.evaluate("document.getElementById('answer').innerText")
+    assert "12 pictures of Anna" in text
+    assert "beach · Anna · 2019" in text
+    assert "summer 2020 instead of 2021" in text
+    assert "left out: 3 screenshots" in text
+    assert "blurred" not in text
+    await page.evaluate("document.querySelector('.results').scrollIntoView()")
+    await page.wait_for("document.querySelector('.result img').naturalWidth > 0")
+
+
+async def test_looking_first_shows_nothing_until_a_frame_is_chosen(house: House, page: Page) -> None:
+    furnish(house)
+    await sign_in(house, page)
+    await page.evaluate(
+        "const f = document.getElementById('frame'); f.value = ''; f.dispatchEvent(new Event('change'))"
+    )
+    await page.evaluate("document.querySelector('#chips button').click()")
+    await page.wait_for("document.querySelectorAll('#answer-actions button').length === 2")
+    assert house.api.calls[-1][1]["dry_run"] is True
+    await page.evaluate("document.querySelector('#answer-actions button').click()")
+    await page.wait_for("!document.getElementById('toast').hidden")
+    assert house.api.calls[-1][:2] == ("playlist/set", {"frame": "kitchen", "photos": [f"p{n}" for n in range(6)]})
+
+
+async def test_an_error_is_said_where_the_answer_would_be(house: House, page: Page) -> None:
+    furnish(house)
+    house.api.answers["ask"] = {"v": 1, "status": "error", "error": {"code": "busy", "message": "Try again soon."}}
+    await sign_in(house, page)
+    await page.evaluate("document.querySelector('#chips button').click()")
+    await page.wait_for("document.getElementById('speech').textContent === 'Try again soon.'")
+
+
+async def test_the_console_follows_the_library_and_the_frames(house: House, page: Page) -> None:
+    furnish(house)
+    await sign_in(house, page)
+    await page.wait_for("document.getElementById('photos').textContent === '1,204'")
+    await page.evaluate("document.getElementById('failed').open = true")
+    await page.wait_for("document.getElementById('failed-list').innerText.includes('ends too early')")
+    state = house.gate.states["kitchen"].model_copy(update={"paused": True, "playlist_name": "Snow"})
+    house.health.queue.put_nowait(ServerEvent(event="frame", data=state.model_dump(mode="json")))
+    await page.wait_for("document.querySelector('.frame .playing').textContent.startsWith('Snow')")
+    await page.evaluate("document.querySelector('.frame [data-action=resume]').click()")
+    await house.gate.until(lambda: house.gate.commands == [("kitchen", {"action": "resume"})])
+
+
+async def test_names_are_text_and_deleting_asks_first(house: House, page: Page) -> None:
+    furnish(house)
+    await sign_in(house, page)
+    await page.wait_for("!!document.querySelector('#playlists strong')")
+    assert "<script>" in await page.evaluate("document.querySelector('#playlists strong').textContent")
+    await page.evaluate("document.querySelector('#playlists .delete').click()")
+    await page.evaluate("document.querySelector('#confirm [value=ok]').click()")
+    await page.wait_for("!document.getElementById('toast').hidden")
+    assert ("playlist/delete", {"id": "pl1"}, "http") in house.api.calls
+
+
+async def test_an_empty_house_says_what_to_do(house: House, page: Page) -> None:
+    house.api.answers = {"frame/list": ok(items=[]), "playlist/list": ok(items=[]), "frame/add": ok()}
+    house.health.first = [ServerEvent(event="library", data={"photos": 0})]
+    await page.navigate(house.at(f"/?token={ADMIN}"))
+    text = await page.wait_for(
+        "!document.getElementById('frames-empty').hidden && document.getElementById('photos').textContent === '0'"
+        " && document.body.innerText"
+    )
+    assert "No frame yet" in text
+    assert "No photos yet" in text
+    assert "Every wish becomes a playlist" in text
+
+
+async def test_signing_in_by_hand(house: House, page: Page) -> None:
+    await page.navigate(house.at("/"))
+    await page.wait_for("!!document.getElementById('form')")
+    await page.evaluate(
+        "document.getElementById('token').value = 'wrong'; document.querySelector('form .button').click()"
+    )
+    await page.wait_for("document.getElementById('problem').textContent.includes('not valid')")
+    await page.evaluate(
+        f"document.getElementById('token').value = '{ADMIN}'; document.querySelector('form .button').click()"
+    )
+    await page.wait_for("!!document.getElementById('ask')")
+
+
+async def test_a_signed_in_browser_that_lands_on_the_sign_in_page_goes_on(house: House, page: Page) -> None:
+    await page.send(
+        "Network.setCookie", name="framed_session", value=Sessions(ADMIN).issue(), url=house.at("/"), httpOnly=True
+    )
+    await page.navigate(house.at("/login"))
+    await page.wait_for("!!document.getElementById('ask')")
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+async def test_the_console_never_scrolls_sideways(house: House, page: Page, width: int) -> None:
+    furnish(house)
+    await page.viewport(width, 844, mobile=width < 500)
+    await sign_in(house, page)
+    await page.evaluate("document.querySelector('#chips button').click()")
+    await page.wait_for("document.querySelectorAll('.result').length === 6")
+    assert await page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
