@@ -1,0 +1,147 @@
+"""The visible list of backends: which class does which task, in the order `auto` prefers them."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, TypedDict
+
+import structlog
+
+from framed.errors import Unavailable
+from framed.models.base import Backend, HostKind
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One backend by name. The class at `where` ("module:Class") is imported by the host that runs it.
+
+    What the daemon must know of the class is said here again, so that choosing imports no model library.
+    `always` spares a backend the question whether it is available: its module imports what a daemon must not (Pillow),
+    and everything it needs is in the base install.
+    """
+
+    task: str
+    backend: str
+    where: str
+    host: HostKind
+    model_id: str = ""
+    always: bool = False
+
+
+BACKENDS: tuple[Entry, ...] = (
+    Entry("examine", "pillow", "framed.analysis.examine:Examine", "cpu", always=True),
+    Entry("render", "pillow", "framed.frames.render:Renderer", "cpu", always=True),
+    Entry(
+        "tags",
+        "efficientnet",
+        "framed.models.tagger_efficientnet:EfficientNetTagger",
+        "model",
+        "efficientnet-lite2-imagenet1k",
+    ),
+    Entry("text_embedding", "minilm", "framed.models.text_minilm:MiniLmEmbedder", "light", "all-MiniLM-L6-v2"),
+    Entry("places", "geonames", "framed.models.places_geonames:GeonamesPlaces", "light"),
+)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The backend to call, and why this one: a sentence for `framed doctor`."""
+
+    backend: str
+    model_id: str
+    host: HostKind
+    reason: str
+
+
+class TaskReport(TypedDict):
+    """One task in the retained `framed/info`; `reason` is empty where everything is as preferred."""
+
+    backend: str
+    model: str
+    state: Literal["ready", "unavailable"]
+    reason: str
+
+
+class Catalogue:
+    """Backends by task and name. Tests give it their own entries."""
+
+    def __init__(self, entries: Iterable[Entry] = BACKENDS) -> None:
+        self._entries = {(entry.task, entry.backend): entry for entry in entries}
+
+    def entry(self, task: str, backend: str) -> Entry:
+        """Raises Unavailable where no such backend is listed."""
+        found = self._entries.get((task, backend))
+        if found is None:
+            raise Unavailable(f"There is no backend {backend!r} for {task}; there are: {self._names(task)}.")
+        return found
+
+    def choose(self, task: str, wanted: str = "auto") -> Choice:
+        """The wanted backend, or the most preferred one that is usable now. Raises Unavailable with every reason."""
+        if wanted != "auto":
+            entry = self.entry(task, wanted)
+            if why_not := why_unavailable(entry):
+                raise Unavailable(f"{wanted}, configured for {task}, cannot be used: {why_not}")
+            return Choice(entry.backend, entry.model_id, entry.host, "It is configured.")
+        passed_over: list[str] = []
+        for entry in self._for(task):
+            if why_not := why_unavailable(entry):
+                passed_over.append(f"{entry.backend}: {why_not}")
+                continue
+            return Choice(entry.backend, entry.model_id, entry.host, " ".join(passed_over))
+        raise Unavailable(" ".join(passed_over) or f"Nothing in this installation does {task}.")
+
+    def report(self) -> dict[str, TaskReport]:
+        """What `auto` uses for each task now."""
+        tasks = dict.fromkeys(task for task, _ in self._entries)
+        return {task: self._report(task) for task in tasks}
+
+    def _report(self, task: str) -> TaskReport:
+        try:
+            choice = self.choose(task)
+        except Unavailable as error:
+            first = self._for(task)[0]
+            return TaskReport(backend=first.backend, model=first.model_id, state="unavailable", reason=error.message)
+        return TaskReport(backend=choice.backend, model=choice.model_id, state="ready", reason=choice.reason)
+
+    def _for(self, task: str) -> list[Entry]:
+        return [entry for entry in self._entries.values() if entry.task == task]
+
+    def _names(self, task: str) -> str:
+        return ", ".join(entry.backend for entry in self._for(task)) or "none"
+
+
+def backend_class(where: str) -> type[Backend]:
+    """The class at "module:Class". Raises ImportError, AttributeError or TypeError where there is no such backend."""
+    module, _, name = where.partition(":")
+    found = getattr(importlib.import_module(module), name)
+    if not (isinstance(found, type) and issubclass(found, Backend)):
+        raise TypeError(f"{where} is not a Backend")
+    return found
+
+
+def why_unavailable(entry: Entry) -> str | None:
+    """None where the backend is usable, else a sentence."""
+    if entry.always:
+        return None
+    try:
+        return backend_class(entry.where).available()
+    except Exception as error:  # whatever a broken third-party package raises on import, the daemon stays up
+        log.warning("backend cannot be imported", task=entry.task, backend=entry.backend, exc_info=True)
+        return f"It cannot be imported here ({type(error).__name__}: {error}); reinstall framed."
+
+
+PACKAGED = Catalogue()
+
+
+def choose(task: str, wanted: str = "auto") -> Choice:
+    """`Catalogue.choose` among the backends of this installation."""
+    return PACKAGED.choose(task, wanted)
+
+
+def report() -> dict[str, TaskReport]:
+    """`Catalogue.report` of the backends of this installation."""
+    return PACKAGED.report()
