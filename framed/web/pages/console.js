@@ -70,6 +70,7 @@
     var payload = frame === JUST_LOOK ? { text: text, dry_run: true } : { text: text, frame: frame };
     at('go').disabled = true;
     showAnswer({ speech: 'Looking…' }, null);
+    if (at('answer').getBoundingClientRect().top > 0.6 * innerHeight) { at('answer').scrollIntoView({ behavior: 'smooth', block: 'start' }); }
     call('ask', payload).then(function (answer) {
       if (mine !== asking) { return; }
       at('go').disabled = false;
@@ -201,9 +202,10 @@
     status.className = 'status ' + (frame.error ? 'bad' : frame.late ? 'warn' : frame.online ? 'good' : '');
     say(card.querySelector('.status-text'), [frame.error ? 'Problem' : frame.on === false ? 'Night' : frame.online ? (frame.paused ? 'Paused' : 'On') : sleeping ? 'Asleep' : frame.late ? 'Late' : 'Offline',
       typeof frame.battery === 'number' ? Math.round(frame.battery) + ' %' : ''].filter(Boolean).join(' · '));
-    var panel = card.querySelector('.panel'), ratio = frame.width && frame.height ? frame.width / frame.height : 1.6;
-    panel.style.aspectRatio = String(ratio);
-    panel.classList.toggle('wide', ratio > 1.55);
+    var panel = card.querySelector('.panel div'), ratio = frame.width && frame.height ? frame.width / frame.height : 1.6;
+    var wide = Math.min(15, 10 * ratio);   // rem: what the card's wall has room for
+    panel.style.width = wide + 'rem';
+    panel.style.height = wide / ratio + 'rem';
     var address = frame.photo ? '/photo/' + encodeURIComponent(frame.photo) + '/preview' : '';
     if (image.dataset.address !== address) {
       image.dataset.address = address;
