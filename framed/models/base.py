@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -115,3 +116,12 @@ class Backend(ABC):
     def unload(self) -> None:
         """Let go of the weights; the instance is dropped afterwards."""
         return
+
+
+def backend_class(where: str) -> type[Backend]:
+    """The class at "module:Class". Raises ImportError, AttributeError or TypeError where there is no such backend."""
+    module, _, name = where.partition(":")
+    found = getattr(importlib.import_module(module), name)
+    if not (isinstance(found, type) and issubclass(found, Backend)):
+        raise TypeError(f"{where} is not a Backend")
+    return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypedDict
@@ -10,7 +9,7 @@ from typing import Literal, TypedDict
 import structlog
 
 from framed.errors import Unavailable
-from framed.models.base import Backend, HostKind
+from framed.models.base import HostKind, backend_class
 
 log = structlog.get_logger(__name__)
 
@@ -112,15 +111,6 @@ class Catalogue:
 
     def _names(self, task: str) -> str:
         return ", ".join(entry.backend for entry in self._for(task)) or "none"
-
-
-def backend_class(where: str) -> type[Backend]:
-    """The class at "module:Class". Raises ImportError, AttributeError or TypeError where there is no such backend."""
-    module, _, name = where.partition(":")
-    found = getattr(importlib.import_module(module), name)
-    if not (isinstance(found, type) and issubclass(found, Backend)):
-        raise TypeError(f"{where} is not a Backend")
-    return found
 
 
 def why_unavailable(entry: Entry) -> str | None:

@@ -42,7 +42,7 @@ def encode(value: Any) -> tuple[bytes, bytes]:
     return LENGTH.pack(len(body)), body
 
 
-def body_length(head: bytes) -> int:
+def body_length(head: bytes | bytearray) -> int:
     """How many bytes follow the four of ``head``. Raises WireError where that is over the limit."""
     (length,) = LENGTH.unpack(head)
     if length > MAX_MESSAGE_BYTES:
