@@ -120,16 +120,17 @@ def _nearest_names(lab: Array) -> tuple[NDArray[np.str_], NDArray[np.intp]]:
 
 
 def _is_monochrome(lab: Array, chroma: Array) -> bool:
-    if np.percentile(chroma, 98) < 0.025:
+    strongest = np.percentile(chroma, 98)
+    if strongest < 0.025:
         return True
-    tint = lab[:, 1:] - lab[:, 1:].mean(axis=0)
-    # One tint: faint, and the same wherever the picture is neither black nor white.
-    middle = (lab[:, 0] > 0.2) & (lab[:, 0] < 0.9)
-    return bool(
-        middle.mean() > 0.3
-        and np.percentile(chroma, 98) < 0.09
-        and np.percentile(np.hypot(*tint[middle].T), 95) < 0.025
-    )
+    # One faint tint that is the same wherever the picture is neither black nor white, and light and shadow in it:
+    # an old print, not a wall or a sky.
+    light = lab[:, 0]
+    middle = (light > 0.2) & (light < 0.9)
+    if strongest > 0.09 or middle.mean() < 0.3 or np.percentile(light, 95) - np.percentile(light, 5) < 0.25:
+        return False
+    tint = lab[middle, 1:]
+    return bool(np.percentile(np.hypot(*(tint - tint.mean(axis=0)).T), 95) < 0.025)
 
 
 def _without_colour(lab: Array, names: NDArray[np.str_]) -> NDArray[np.intp]:
