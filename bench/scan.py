@@ -30,26 +30,25 @@ async def measure(top: Path, database: Database) -> None:
         emit=lambda event: None,
     )
     for name, full in (("first scan", True), ("unchanged rescan", True), ("folder times only", False)):
-        worst, ticking = 0.0, True
-
-        async def tick() -> None:
-            nonlocal worst
-            while ticking:
-                before = time.perf_counter()
-                await asyncio.sleep(0.005)
-                worst = max(worst, time.perf_counter() - before - 0.005)
-
-        ticks = asyncio.create_task(tick())
+        held: list[float] = []
+        watch = asyncio.create_task(stalls(held))
         cpu = time.process_time()
         report = await scanner.scan(full=full)
-        ticking = False
-        await ticks
+        watch.cancel()
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(
             f"{name:18} {report.seconds:6.2f} s  cpu {time.process_time() - cpu:6.2f} s  files {report.files:7,}  "
-            f"new {report.new:7,}  loop held {worst * 1000:4.0f} ms  peak {memory:4.0f} MB",
+            f"new {report.new:7,}  loop held {max(held, default=0.0) * 1000:4.0f} ms  peak {memory:4.0f} MB",
             flush=True,
         )
+
+
+async def stalls(held: list[float]) -> None:
+    """Notes by how much each turn of the event loop came late."""
+    while True:
+        before = time.perf_counter()
+        await asyncio.sleep(0.005)
+        held.append(time.perf_counter() - before - 0.005)
 
 
 async def main(files: int, folders: int) -> None:

@@ -17,7 +17,8 @@ from framed.errors import FramedError, Refused
 from framed.events import FilesFound, PhotoGone, ScanFinished
 from framed.library.mounts import Mount, mount_of, read_mounts, within
 from framed.library.reconcile import Conditions, Lane, NoAnswer, Pass, RootUnfit, ScanReport
-from framed.library.walk import Root, Scandir, Walker, display, int64, seen, sidecar_paths
+from framed.library.walk import Root as Root
+from framed.library.walk import Scandir, Walker, display, int64, seen, sidecar_paths
 from framed.store import files as stored
 from framed.store.database import Database
 from framed.store.files import Counts, Gone, WaitingFile
