@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
-from framed.playlists.date_words import number  # noqa: F401
 from framed.playlists.feasts import SEASONS
 from framed.playlists.grammar_sentence import Item, Sentence, Slot
 from framed.playlists.plan import DateRange, QueryPlan, Span, TimeOfDay, Yearly
@@ -17,6 +16,9 @@ _CONTENT = frozenset(_GROUPS) | {
     "kind", "people", "everyone", "orientation", "favourites", "quality", "blurry", "colour", "mono", "must_text", "word",
     "light", "nobody",
 }  # fmt: skip
+_ASKING = frozenset(
+    """people_all people_any places_any folders_any semantic kinds colours must_text unknown_names unknown_places""".split()
+)
 _JOINTS = frozenset({"and", "or", "comma"})
 _FIELDS: dict[Slot, str] = {
     "kind": "kinds", "people": "some_people", "nobody": "some_people", "everyone": "some_people", "alone": "only_people",
@@ -105,9 +107,7 @@ class Fold:
             self._scope = _Scope()
             return
         self._end_scope()
-        self._scope = _Scope(active=True, fresh=True, photos=self._sentence.keys[item.first] == "nothing")
-        if self._sentence.keys[item.first] == "nothing":
-            self._scope.photos = False
+        self._scope = _Scope(active=True, fresh=True)
 
     def _content(self, at: int) -> int:
         item = self._items[at]
@@ -263,7 +263,7 @@ class Fold:
             if ambiguous:
                 self._problems.append(
                     f"“{self._sentence.raw(item.first, item.last)}” could be "
-                    f"{_either(self._label('people', one) for one in item.ids)}; photos of any of them are shown."
+                    f"{' or '.join(self._label('people', one) for one in item.ids)}; photos of any of them are shown."
                 )
             name = "people_any" if either or ambiguous else "people_all"
             self._fields.add(name, *item.ids)
@@ -297,6 +297,7 @@ class Fold:
             fields.single["some_people"] = True
         elif slot == "nobody":
             fields.single["some_people"] = False
+            self._scope = _Scope(active=True, slot="people")  # "no people or cars"
         elif slot == "favourites":
             fields.single["favourites"] = True
         elif slot == "mono":
@@ -389,7 +390,8 @@ class Fold:
             self._add_span(item, simple[slot])
             return
         if slot in {"unknown_name", "unknown_place"}:
-            fields.add(_FIELDS[slot], item.text)
+            what = "Nobody" if slot == "unknown_name" else "No place"
+            self._problems.append(f"{what} in the library is called “{item.text}”, so nothing was left out for it.")
         elif slot in {"people", "everyone"}:
             fields.single["some_people"] = False
         elif slot == "nobody":
@@ -517,14 +519,13 @@ class Fold:
 
     def _follow_up(self) -> None:
         """A sentence that only refuses is about what is shown already."""
-        content = [
-            item.slot for item in self._items if item.slot not in {"filler", "function", "comma", "stop", "photo"}
-        ]
-        positive = any(
-            self._fields.lists.get(name) for name in ("people_all", "people_any", "places_any", "folders_any")
+        said = [item for item in self._items if item.slot not in {"filler", "function", "comma", "stop"}]
+        refusing = bool(said) and (
+            said[0].slot == "negator"
+            or (said[0].slot == "nobody" and self._sentence.keys[said[0].first] in {"no", "without"})
         )
-        positive = positive or bool(self._fields.lists.get("semantic") or self._dates or self._yearly)
-        if content and content[0] == "negator" and not positive:
+        asked = any(name in _ASKING and values for name, values in self._fields.lists.items())
+        if refusing and not (asked or self._dates or self._yearly):
             self._fields.single.setdefault("follow_up", "without")
 
     def _made(self) -> QueryPlan:
@@ -569,11 +570,6 @@ def _unique(values: list[T]) -> list[T]:
         if value not in kept:
             kept.append(value)
     return kept
-
-
-def _either(names: object) -> str:
-    listed = list(names)  # type: ignore[call-overload]
-    return " or ".join(listed)
 
 
 def _date_field(item: Item) -> Literal["dates", "yearly", "seasons", "weekdays", "times_of_day"]:

@@ -23,6 +23,7 @@ from framed.playlists.grammar_words import (
     SETTINGS_HEADS,
     SIGNS,
     WORD_NAMES,
+    WORD_PLACES,
 )
 
 _FOLDER_WORDS = frozenset({"album", "albums", "folder", "folders", "directory", "collection", "gallery"})
@@ -53,7 +54,8 @@ def name(sentence: Sentence, at: int, found: Found | None) -> Item | None:
         return _person(sentence, at, people, people_ids)
     if place:
         return _place(sentence, at, places, place_ids)
-    if folders and dated < folders and sentence.before(at) == "from" and not _known_word(sentence, at):
+    told = sentence.named_by_case(at) or not _known_word(sentence, at)
+    if folders and dated < folders and sentence.before(at) == "from" and told:
         return Item("folder", at, at + folders, ids=tuple(folder_ids))
     return None
 
@@ -177,7 +179,7 @@ def _means_place(sentence: Sentence, at: int, size: int) -> bool:
     if size > 1 and not all(key in FUNCTION_WORDS for key in sentence.keys[at : at + size]):
         return True
     key = sentence.keys[at]
-    if not (_known_word(sentence, at) or key in WORD_NAMES or len(key) < 3):
+    if not (_known_word(sentence, at) or key in WORD_NAMES | WORD_PLACES or len(key) < 3):
         return True
     if sentence.key(at - 1) in {"the", "a", "an", "my", "our", "this"}:
         return sentence.named_by_case(at) and not _known_word(sentence, at)
@@ -216,13 +218,12 @@ def unknown(sentence: Sentence, at: int) -> Item | None:
     if end == at:
         owner = sentence.keys[at + 1] == "'s" and not token.capital and _owner(sentence, at)
         return Item("unknown_name", at, at + 2, text=token.raw) if owner else None
-    said = sentence.raw(at, end)
+    said, keys = sentence.raw(at, end), tuple(sentence.keys[at:end])
+    landmark = keys[-1] in LANDMARK_ENDS or keys[0] in LANDMARK_STARTS
     if sentence.before(at) in PLACE_LEADS and not sentence.starts_clause(at) and sentence.case_tells:
-        return Item("unknown_place", at, end, text=said)
-    keys = tuple(sentence.keys[at:end])
+        return None if keys[-1] in LANDMARK_ENDS and len(keys) > 1 else Item("unknown_place", at, end, text=said)
     if keys in COUNTRIES and sentence.keys[end] != "'s":
         return Item("unknown_place", at, end, text=said)
-    landmark = keys[-1] in LANDMARK_ENDS or keys[0] in LANDMARK_STARTS
     if landmark or not _could_be_person(sentence, at, end):
         return None
     return Item("unknown_name", at, end + (sentence.keys[end] == "'s"), text=said)
@@ -233,6 +234,8 @@ def _unknown_relative(sentence: Sentence, at: int) -> Item | None:
     key, previous = sentence.keys[at], sentence.key(at - 1)
     said = sentence.raw(at, at + 1)
     owned = int(sentence.keys[at + 1] == "'s")
+    if key in ALL_RELATIVES and sentence.vocabulary.people.longest(sentence.keys, at + 1)[0]:
+        return Item("filler", at, at + 1)  # my sister Anna
     if key in ALL_RELATIVES and previous in {"my", "our"}:
         return Item("unknown_name", at, at + 1 + owned, text=said)
     if key in INFORMAL_RELATIVES and previous not in {"a", "an", "the", "this", "that"}:
@@ -271,6 +274,8 @@ def _capitals(sentence: Sentence, at: int) -> int:
 def _stops_name(sentence: Sentence, at: int, start: int) -> bool:
     if at > start and sentence.keys[at] in LANDMARK_ENDS:
         return False
+    if at == start and sentence.keys[at] in LANDMARK_STARTS and sentence.token(at + 1).capital:
+        return _known_word(sentence, at + 1)
     return _known_word(sentence, at) or (_taken(sentence, at) and at > start)
 
 

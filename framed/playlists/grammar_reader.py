@@ -64,7 +64,7 @@ def _item(sentence: Sentence, at: int) -> Item:
 def _meaning(sentence: Sentence, at: int) -> Item | None:
     """The longest of a date, a known name and a field's own words; a longer tag of the library beats them."""
     found = sentence.dates.read(at)
-    if found is not None and not _is_date(sentence, at, found):
+    if found is not None and not (_is_date(sentence, at, found) and not _in_folder(sentence, at, found)):
         found = None
     name = grammar_names.name(sentence, at, found)
     date = Item("date", at, found.end, found=found) if found is not None else None
@@ -76,6 +76,11 @@ def _meaning(sentence: Sentence, at: int) -> Item | None:
     tag, _ = sentence.vocabulary.tags.longest(sentence.singulars, at)
     named = best.slot in {"person", "place", "folder"} and sentence.keys[at] not in WORD_NAMES
     return Item("word", at, at + tag) if tag > best.last - at and not named else best
+
+
+def _in_folder(sentence: Sentence, at: int, found: Found) -> bool:
+    """ "from the Summer 2019 album" names an album."""
+    return any((item := grammar_names.explicit_folder(sentence, j)) and item.last >= found.end for j in range(at, at + 3))
 
 
 def _length(item: Item) -> int:

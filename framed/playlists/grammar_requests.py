@@ -157,7 +157,8 @@ def _interval(sentence: Sentence, at: int, j: int, count: int, *, calendar: bool
     key = sentence.singulars[j]
     if len(key) > 2 and key[0].isdigit():  # "30s", "5min"
         digits = "".join(c for c in key if c.isascii() and c.isdecimal())
-        count, key = int(digits or 0), sentence.keys[j][len(digits) :].rstrip("s") or "s"
+        count, key = int(digits[:6] or 0), sentence.keys[j][len(digits) :]
+        key = key if key == "s" else key.rstrip("s")
     seconds = _UNITS_S.get(key) or (_LONG_UNITS_S.get(key) if calendar else None)
     if seconds is None:
         return None
@@ -204,7 +205,7 @@ def _ends_name(sentence: Sentence, at: int, start: int) -> bool:
         COMMAND_TABLE.longest(sentence.keys, at + 1)[0] or sentence.keys[at + 1] in _CHANGES
     ):
         return True
-    if at > start and (frame(sentence, at) is not None or interval(sentence, at) is not None):
+    if frame(sentence, at) is not None or interval(sentence, at) is not None:
         return True
     return at > start and key in NEGATOR_WORDS and key in {"without", "no", "except"} and not sentence.token(at).capital
 

@@ -10,14 +10,16 @@ _SHAPES = {
     "portrait": "portrait", "vertical": "portrait", "upright": "portrait", "tall": "portrait", "landscape": "landscape",
     "horizontal": "landscape", "wide": "landscape", "square": "square",
 }  # fmt: skip
+_GENRES = frozenset("portrait portraits landscape landscapes selfie selfies close photography".split())
 _SAYS = (
+    ("with", "text", "that", "says"), ("with", "the", "text", "that", "says"), ("with", "text", "saying"),
     ("that", "says"), ("that", "say"), ("which", "says"), ("which", "say"), ("saying",), ("reading",), ("that", "reads"),
     ("with", "the", "text"), ("with", "the", "words"), ("with", "the", "word"), ("containing", "the", "text"),
     ("containing", "the", "words"), ("where", "it", "says"), ("with", "text"), ("labelled",), ("says",),
 )  # fmt: skip
 _PLAIN_SIGNS: dict[str, Slot] = {
     "kind": "kind", "people": "people", "nobody": "nobody", "everyone": "everyone", "alone": "alone", "blurry": "blurry",
-    "orientation": "orientation", "sort": "sort", "every_frame": "all_frames",
+    "orientation": "orientation", "sort": "sort",
 }  # fmt: skip
 
 
@@ -50,7 +52,7 @@ def written(sentence: Sentence, at: int) -> Item | None:
         return None  # a woman reading a book
     end = start
     while end < len(sentence.tokens) and sentence.token(end).kind != "mark":
-        if end > start and (frame(sentence, end) or interval(sentence, end)):
+        if frame(sentence, end) or interval(sentence, end):
             break
         end += 1
     return Item("must_text", at, end, text=sentence.raw(start, end)) if end > start else None
@@ -97,7 +99,8 @@ def colour(sentence: Sentence, at: int) -> Item | None:
         return Item("colour", at, j + 1, text=name)
     closed = not sentence.plain_word(j + 1) and k[j + 1] not in {"and", "or", "&"}
     after_photos = bool(sentence.items) and sentence.items[-1].slot in {"photo", "filler", "colour"}
-    return Item("colour", at, j + 1, text=name) if j > at and closed and after_photos else None
+    plainly = k[at] in {"something", "anything", "mostly", "mainly"}
+    return Item("colour", at, j + 1, text=name) if j > at and closed and (after_photos or plainly) else None
 
 
 def sign(sentence: Sentence, at: int) -> Item | None:
@@ -118,12 +121,16 @@ def sign(sentence: Sentence, at: int) -> Item | None:
     if name == "favourite":
         return Item("favourites", at, end)
     if name == "mono":
-        return Item("mono", at, end, text=value) if not sentence.plain_word(end) or after in COLOUR_NOUNS else None
+        thing = sentence.keys[at] == "black" and sentence.plain_word(end) and after not in COLOUR_NOUNS | _GENRES
+        return None if thing else Item("mono", at, end, text=value)  # a black and white cat
+    if name == "every_frame":
+        return Item("all_frames", at, end) if after not in {"except", "but", "in", "outside", "we", "i"} else None
     if name == "new" and (
         not value or sentence.photo_near(end, 1) or sentence.key(at - 1) in {"something", "anything"}
     ):
         return Item("new", at, end)
-    if name == "new" and after == "" and sentence.key(at - 1) in {"the", "show"} and sentence.keys[at] != "new":
+    latest = sentence.keys[at] != "new" and after in {"", "of", "from"}
+    if name == "new" and latest and sentence.key(at - 1) in {"", "the", "show", "me"}:
         return Item("new", at, end)
     return None
 

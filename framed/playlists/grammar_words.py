@@ -35,7 +35,7 @@ FILLERS = tuple(
     for words in """a slideshow of|a slide show of|slide show|a playlist of|a playlist with|a playlist from|playlist|a selection of
     |a collection of|a mix of|a series of|a set of|right now|for now|for me|for us|tonight|now|some of the|some of|some|any of the
     |any of|lots of|a lot of|plenty of|loads of|a bunch of|many|all of the|all of|all the|all my|all our|over the years
-    |through the years|every year|each year|together|again|for a change|if you can|if possible|if there are any|as well|instead
+    |through the years|every year|each year|every day|each day|together|again|for a change|if you can|if possible|if there are any|as well|instead
     |taken by|taken|sorted|ordered|not only|not just|please|mostly|mainly|particularly|especially|maybe|perhaps
     |the kind of|a kind of|you have|we have|i have|that we have|you can find|you know""".replace("\n", "").split("|")
     if words.strip()
@@ -55,7 +55,8 @@ FUNCTION_WORDS = (
     having will would can could may might should shall it he she they we i you him them there here than then so such too
     very also both each just only all every everything even still yet if because me us myself ourselves 's
     im ive id ill its thats theres whos whats youre were weve dont got made captured shot and or nor but plus & + / : - .
-    anything something more most less least much many any some other another else one go went gone way s t o""".split()
+    anything something more most less least much many any some other another else one go went gone way s t o
+        anywhere somewhere since before after until till""".split()
     )
 )
 PLACE_LEADS = frozenset("in at near from around to outside inside visiting through across".split())
@@ -98,6 +99,14 @@ WORD_NAMES = frozenset(
     nice lucky baby love case major young white brown green black gray grey long short king queen prince page paris
     florence chelsea brooklyn london georgia virginia carolina dakota sydney austin dallas houston jackson orlando
     vienna verona lourdes israel jordan chad""".split()
+)
+# Places that are English words too.
+WORD_PLACES = frozenset(
+    """reading bath split mobile orange bar ham cork sandwich rust worms tours same male essen halle sale deal rugby
+    battle hook lizard beer ware wells wool street hope hell police sale chester rye ash oban mold settle
+    buffalo phoenix eagle aurora columbus eureka paradise independence surprise enterprise normal intercourse
+    bend boulder golden sandy salem victoria perth bury flint hull wick nancy lens angers van bingen bad
+    como pau cannes brest metz lund""".split()
 )
 # The verbs among them: after a pronoun they are verbs.
 MODALS = frozenset({"will", "may", "mark", "chase", "grant", "skip", "don", "hope"})
@@ -163,6 +172,7 @@ def _signs(slot: str, value: str, phrases: str) -> None:
 
 
 _signs("kind", "screenshot", "screenshot, screenshots, screen shot, screen shots, screen grab, screen grabs, screen capture, screen captures, screengrabs, screencaps")  # fmt: skip
+_signs("kind", "photo", "real photos, actual photos, real photographs, actual photographs, camera photos, real pictures")
 _signs("kind", "document", "document, documents, paperwork, scanned documents, scanned pages, document scans")
 _signs("kind", "drawing", "drawing, drawings, sketch, sketches, doodles")
 _signs("people", "", "people, persons, humans, human beings, person, faces")
