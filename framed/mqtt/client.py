@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self
+from urllib.parse import unquote, urlsplit
 
 import aiomqtt
 import structlog
@@ -22,7 +23,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_core import to_json
 
-from framed.errors import FramedError, TooLarge
+from framed.errors import ConfigError, FramedError, TooLarge
 from framed.mqtt.outbox import Gate, Outbox, Outgoing
 from framed.mqtt.topics import Subscription
 
@@ -46,6 +47,8 @@ _HOLD_BACK_S: Final = 0.25
 _LEAVE_S: Final = 2.0
 # QoS 0 is never acknowledged, so nobody would learn that the broker hung up on a large message.
 _ACKNOWLEDGE_ABOVE_BYTES: Final = 16_384
+
+_NO_URL: Final = "The broker must be given as mqtt://user:password@host:1883, or mqtts:// for TLS."
 
 # Reason codes of MQTT 5; paho translates those of 3.1.1 to them.
 _BAD_VERSION: Final = 0x84
@@ -85,6 +88,25 @@ class MqttSettings(BaseModel):
     max_json_bytes: int = Field(default=262_144, ge=4_096)
     max_binary_bytes: int = Field(default=1_000_000, ge=4_096)
     connect_timeout_s: float = Field(default=5.0, gt=0, le=60)
+
+    @classmethod
+    def from_url(cls, url: str, **more: Any) -> Self:
+        """From `mqtt://user:password@host:port`, or `mqtts://` for TLS; ConfigError never repeats the password."""
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError as error:
+            raise ConfigError(_NO_URL, field="broker") from error
+        if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or parts.path.strip("/"):
+            raise ConfigError(_NO_URL, field="broker")
+        encrypted = parts.scheme == "mqtts"
+        if encrypted:
+            more = {"tls": TlsSettings(enabled=True), **more}
+        if parts.username:
+            more["username"] = unquote(parts.username)
+        if parts.password:
+            more["password"] = SecretStr(unquote(parts.password))
+        return cls(host=parts.hostname, port=port or (8883 if encrypted else 1883), **more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,15 +215,16 @@ class MqttClient:
     """Keeps one connection for as long as it is started.
 
     On each connection: subscribe, call `on_connected` (which publishes discovery), replay all retained state, and last
-    `online` on `status_topic`, whose will is `offline`. Messages are handed to `on_message` one after the other, never
-    retained ones of a command topic. `on_overflow` gets commands that found the queue full.
+    `online` on `status_topic`, whose will is `offline`; a client that sleeps has none, so that it does not seem to
+    fail. Messages are handed to `on_message` one after the other, never retained ones of a command topic.
+    `on_overflow` gets commands that found the queue full.
     """
 
     def __init__(
         self,
         settings: MqttSettings,
         *,
-        status_topic: str,
+        status_topic: str | None,
         subscriptions: Iterable[Subscription],
         on_message: Callable[[Incoming], Awaitable[None]],
         on_connected: Callable[[], Awaitable[None]] | None = None,
@@ -474,13 +497,9 @@ class MqttClient:
     def _new_connection(self, version: Version, tls: ssl.SSLContext | None) -> _Connection:
         settings = self._settings
         five = version == "5"
-        will = aiomqtt.Will(
-            self._status_topic,
-            b"offline",
-            qos=1,
-            retain=True,
-            properties=_properties(PacketTypes.WILLMESSAGE, WillDelayInterval=self._will_delay_s) if five else None,
-        )
+        delay = _properties(PacketTypes.WILLMESSAGE, WillDelayInterval=self._will_delay_s) if five else None
+        topic = self._status_topic
+        will = None if topic is None else aiomqtt.Will(topic, b"offline", qos=1, retain=True, properties=delay)
         only_five = {
             "clean_start": False,
             "properties": _properties(
@@ -555,8 +574,10 @@ class MqttClient:
         )
 
     async def _subscribe(self, connection: _Connection) -> None:
-        own = Subscription(self._status_topic)
-        wanted = (own, *(subscription for subscription in self._subscriptions if subscription != own))
+        own = () if self._status_topic is None else (Subscription(self._status_topic),)
+        wanted = tuple(dict.fromkeys((*own, *self._subscriptions)))
+        if not wanted:
+            return
         if self._works == "5":
             topics: list[tuple[str, Any]] = [(wish.filter, _options(wish)) for wish in wanted]
         else:
@@ -568,7 +589,10 @@ class MqttClient:
 
     def _publish_status(self, payload: bytes) -> asyncio.Future[None]:
         acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._outbox.put_once(Outgoing(self._status_topic, payload, retain=True, waiters=[acknowledged]))
+        if self._status_topic is None:
+            acknowledged.set_result(None)
+        else:
+            self._outbox.put_once(Outgoing(self._status_topic, payload, retain=True, waiters=[acknowledged]))
         return acknowledged
 
     def _set_connected(self, connected: bool) -> None:
