@@ -41,7 +41,7 @@ _MONOCHROME_CHROMA = 8.0  # 95th percentile in CIELAB; what hokku's frames settl
 _MONOCHROME_SIDE = 200
 
 
-def _rgb(colour: str) -> Rgb:
+def parse_colour(colour: str) -> Rgb:
     return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
 
 
@@ -58,7 +58,7 @@ class Inks:
 
 
 def _inks(measured: str, wire: str) -> Inks:
-    return Inks(tuple(_rgb(c) for c in measured.split()), tuple(_rgb(c) for c in wire.split()))
+    return Inks(tuple(parse_colour(c) for c in measured.split()), tuple(parse_colour(c) for c in wire.split()))
 
 
 _PURE_6 = "#000000 #ffffff #ffff00 #ff0000 #0000ff #00ff00"  # black white yellow red blue green
@@ -95,9 +95,9 @@ def inks_of(panel: Panel) -> Inks | None:
         preset = PRESETS[panel.palette]
         measured, wire = preset.measured, preset.wire
     else:
-        measured = wire = tuple(_rgb(colour) for colour in panel.palette)
+        measured = wire = tuple(parse_colour(colour) for colour in panel.palette)
     if panel.wire_palette is not None:
-        wire = tuple(_rgb(colour) for colour in panel.wire_palette)
+        wire = tuple(parse_colour(colour) for colour in panel.wire_palette)
     if len(wire) != len(measured):
         raise BadRequest(
             f"The palette {panel.palette} has {len(measured)} inks, wire_palette names {len(wire)}.",
@@ -125,6 +125,16 @@ def lab(rgb: npt.ArrayLike) -> Floats:
     xyz = _LINEAR[np.asarray(rgb, dtype=np.uint8)] @ _TO_XYZ.T / _WHITE
     x, y, z = np.moveaxis(_curve(xyz), -1, 0)
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
+
+
+def unlab(lightness: float, hue: float, chroma: float) -> Rgb:
+    """8-bit sRGB of a CIELAB lightness, hue (radians) and chroma; what sRGB cannot show is clipped."""
+    y = (lightness + 16) / 116
+    curved = np.array([y + chroma * np.cos(hue) / 500, y, y - chroma * np.sin(hue) / 200])
+    xyz = np.where(curved > 6 / 29, curved**3, (curved - 16 / 116) / 7.787) * _WHITE
+    linear = np.linalg.solve(_TO_XYZ.astype(np.float64), xyz).clip(0, 1)
+    red, green, blue = (int(np.abs(_LINEAR - value).argmin()) for value in linear)
+    return red, green, blue
 
 
 def is_monochrome(image: Image.Image) -> bool:
