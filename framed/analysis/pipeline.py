@@ -9,7 +9,7 @@ import asyncio
 import os
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,8 +20,9 @@ from framed.analysis.previews import Previews
 from framed.analysis.step import BatchStep, ExaminedStep, Outcome, Step, dependents, ordered
 from framed.bus import Bus
 from framed.errors import BadPhoto, FramedError, HostCrashed, NotReady, TimedOut, Unavailable
-from framed.events import PhotoAdded, PhotoAnalysed, PhotoFailed, StepChanged
+from framed.events import PhotoAdded, PhotoAnalysed, PhotoFailed, PhotoGone, StepChanged
 from framed.models.base import Call, Compute
+from framed.store import files
 from framed.store import photos as rows
 from framed.store.database import Database
 from framed.store.photos import PhotoWork, StepRow
@@ -39,13 +40,13 @@ class FileToRead(Protocol):
     path: bytes
     name: bytes
     sidecars: list[bytes]
-    mtime_ns: int
+    seen: tuple[int, int, int, int | None]
 
 
 class Files(Protocol):
     """What the pipeline needs from the scanner."""
 
-    async def todo(self, limit: int) -> Sequence[Any]: ...
+    async def todo(self, limit: int, *, busy: Collection[int] = ()) -> Sequence[Any]: ...
     async def retry_later(self, file_id: int, seconds: float) -> None: ...
     async def park(self, file_id: int, problem: str) -> None: ...
 
@@ -132,7 +133,7 @@ class Pipeline:
         room = self._hosts * _FILES_AHEAD
         while True:
             try:
-                found = [f for f in await self._files.todo(room * 4 + len(self._reading)) if f.id not in self._reading]
+                found = list(await self._files.todo(room * 4, busy=list(self._reading)))
             except FramedError as error:
                 log.warning("the list of new files cannot be read", problem=error.message)
                 found = []
@@ -204,7 +205,9 @@ class Pipeline:
     async def _keep(self, file: Any, answer: dict[str, Any]) -> None:
         for step, ms in answer["ms"].items():
             self.step_ms[step] += ms
-        _, uid, new, outcomes = await self._database.write(lambda c: self._take_in(c, file, answer))
+        uid, new, outcomes, gone = await self._database.write(lambda c: self._take_in(c, file, answer))
+        for photo in gone:
+            self._bus.emit(PhotoGone(photo.uid, photo.photo_id))
         if new:
             self._bus.emit(PhotoAdded(uid, file.path.decode(errors="replace")))
         for row in outcomes:
@@ -213,9 +216,7 @@ class Pipeline:
 
     def _take_in(
         self, connection: Connection, file: Any, answer: dict[str, Any]
-    ) -> tuple[int, str, bool, list[StepRow]]:
-        from framed.store import files
-
+    ) -> tuple[str, bool, list[StepRow], list[files.Gone]]:
         facts = {"width": answer["width"], "height": answer["height"], "format": answer["format"]}
         photo_id, uid, new = rows.intake(connection, answer["sha256"], facts)
         done = [StepRow(step, self._versions[step], "completed", result) for step, result in answer["results"].items()]
@@ -224,15 +225,20 @@ class Pipeline:
             # The same content under another name or with another sidecar: only what can differ is told apart.
             before = rows.work_of(connection, [photo_id])[0].results.get("metadata")
             if before is not None and before == answer["results"].get("metadata"):
-                files.mark_read(connection, file.id, photo_id, size=answer["size"], mtime_ns=answer["mtime_ns"])
-                return photo_id, uid, False, []
+                _, gone = self._mark_read(connection, file, photo_id)
+                return uid, False, [], gone
             rows.drop_steps(connection, photo_id, dependents(self.steps, {"metadata"}))
-            rows.set_values(connection, photo_id, {"state": "pending"})
         rows.set_steps(connection, photo_id, done)
         for step, result in answer["results"].items():
             self._examined[step].keep(connection, photo_id, result)
-        files.mark_read(connection, file.id, photo_id, size=answer["size"], mtime_ns=answer["mtime_ns"])
-        return photo_id, uid, new, done
+        _, gone = self._mark_read(connection, file, photo_id)
+        rows.set_values(connection, photo_id, {"state": "pending"})
+        return uid, new, done, gone
+
+    def _mark_read(self, connection: Connection, file: Any, photo_id: int) -> tuple[bool, list[files.Gone]]:
+        return files.mark_read(
+            connection, file.id, photo_id, now=time.time(), seen=file.seen, steps=list(self._versions)
+        )
 
     # -- photos --------------------------------------------------------------------------------------------------
 

@@ -11,13 +11,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
-from framed.analysis.previews import Previews
 from framed.bus import Bus
-from framed.errors import BadPhoto, BadRequest, FramedError, UnknownPlaylist
+from framed.errors import BadPhoto, FramedError, UnknownPlaylist
 from framed.events import FrameFailed, FrameOffline, FrameOnline, FrameShown
 from framed.frames.base import Panel, logical_size, render_key
 from framed.frames.publish import Publisher, iso, playlist_payload, show_payload
@@ -35,6 +34,14 @@ PREVIEW_PX = 1440
 _TRIES = 8  # photos passed over in a row before a frame is left with what it has
 
 Caption = Callable[[Mapping[str, Any]], str]
+
+
+class Previews(Protocol):
+    """The cache of previews, as `analysis.previews` keeps it."""
+
+    def path(self, uid: str, size: str = "preview") -> Path: ...
+
+    async def ensure(self, photo: photo_rows.PhotoWork, size: str = "preview", *, interactive: bool = False) -> Path: ...
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,7 @@ class Player:
         self._locks: dict[str, asyncio.Lock] = {}
         self._rendering: dict[str, asyncio.Task[dict[str, Any]]] = {}
         self._ahead: dict[str, asyncio.Task[None]] = {}
+        self._spawned: set[asyncio.Task[None]] = set()
         self._tick_task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._dark: dict[str, bool] = {}
@@ -89,7 +97,7 @@ class Player:
         self._tick_task = asyncio.create_task(self._run(), name="frames:schedule")
 
     async def close(self) -> None:
-        tasks = [task for task in (self._tick_task, *self._ahead.values(), *self._rendering.values()) if task]
+        tasks = [task for task in (self._tick_task, *self._spawned, *self._ahead.values(), *self._rendering.values()) if task]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -148,6 +156,17 @@ class Player:
         await self.publish_state(frame_id)
         self._wake.set()
         return Step(None, "Paused." if paused else "Going on.")
+
+    async def identify(self, frame_id: str) -> None:
+        """Asks the frame to show who it is; a page does, others do what they can."""
+        frame = self._registry.get(frame_id)
+        await self._publisher.control(frame, {"action": "identify", "value": frame.name, "id": str(int(self._clock()))})
+
+    async def preview(self, frame_id: str, photo_id: int) -> dict[str, Any]:
+        frame = self._registry.get(frame_id)
+        card = (await self._database.read(lambda c: photo_rows.cards(c, [photo_id])))[photo_id]
+        picture, _ = await self._picture(frame, card, quick=False)
+        return {key: picture[key] for key in ("sha256", "ext", "mime", "width", "height", "bytes")}
 
     async def current(self, frame_id: str) -> tuple[int | None, str | None]:
         """The photo on the frame, and its playlist."""
@@ -235,13 +254,14 @@ class Player:
         state = await self._database.read(lambda c: rows.state(c, frame_id))
         if state["show"]:
             show = dict(state["show"])
-            picture = await self._database.read(lambda c: rows.render_of(c, show["sha256"]))
-            if picture is not None:
+            found = await self._database.read(lambda c: rows.render_of(c, show["sha256"]))
+            if found is not None:
+                picture = dict(found)
                 from framed.frames.publish import picture_url
 
                 show["url"] = picture_url(self._base_url(), frame, picture)
                 await self._publisher.show(frame, show)
-                await self._publish_bytes(frame, dict(picture))
+                await self._publish_bytes(frame, picture)
         await self._publish_playlist(frame)
         await self.publish_state(frame_id)
 
@@ -262,7 +282,7 @@ class Player:
         ids = await self._database.read(lambda c: playlist_rows.photo_ids(c, playlist_id)) if playlist_id else []
         if not ids:
             if self.when_empty is not None:
-                asyncio.get_running_loop().create_task(self.when_empty(frame.id), name=f"frames:empty:{frame.id}")
+                self._spawn(self.when_empty(frame.id), f"frames:empty:{frame.id}")
             return Step(None, f"{frame.name} has no playlist yet.")
         position, finished = state["position"], False
         for _ in range(min(_TRIES, len(ids))):
@@ -273,8 +293,7 @@ class Player:
             uid = await self._show(frame, ids[position], position, playlist_id, quick=quick)
             if uid is not None:
                 if finished and self.when_finished is not None:
-                    task = self.when_finished(frame.id, playlist_id)
-                    asyncio.get_running_loop().create_task(_quietly(task), name=f"frames:finished:{frame.id}")
+                    self._spawn(self.when_finished(frame.id, playlist_id), f"frames:finished:{frame.id}")
                 return Step(uid, f"Picture {position + 1} of {len(ids)}.")
         log.warning("no picture of the playlist can be shown", frame=frame.id, playlist=playlist_id)
         self._bus.emit(FrameFailed(frame.id, "No picture of the playlist can be shown; the last one stays."))
@@ -383,7 +402,7 @@ class Player:
             key = self._key(frame, card)
             picture = await self._database.read(lambda c, key=key: rows.render(c, key))  # type: ignore[misc]
             if picture is not None:
-                ready.append((f"{card['uid']}-{place}", picture))
+                ready.append((f"{card['uid']}-{place}", dict(picture)))
         payload = playlist_payload(
             base=self._base_url(),
             frame=frame,
@@ -509,7 +528,12 @@ class Player:
                 if state["photo_id"] == card["id"] and state["sha256"] != picture["sha256"]:
                     await self._publish_shown(frame, card, picture, position, playlist_id, again=True)
 
-        asyncio.get_running_loop().create_task(_quietly(sharpen()), name=f"frames:sharpen:{frame.id}")
+        self._spawn(sharpen(), f"frames:sharpen:{frame.id}")
+
+    def _spawn(self, work: Awaitable[None], name: str) -> None:
+        task = asyncio.create_task(_quietly(work), name=name)
+        self._spawned.add(task)
+        task.add_done_callback(self._spawned.discard)
 
     def _look_ahead(self, frame_id: str) -> None:
         running = self._ahead.get(frame_id)
@@ -586,11 +610,6 @@ class Player:
             path = self.picture_path(row["sha256"], row["ext"])
             await asyncio.to_thread(path.unlink, missing_ok=True)
             await self._database.write(lambda c, key=row["key"]: rows.forget_render(c, key))  # type: ignore[misc]
-
-    async def set_paused_check(self, frame_id: str, value: Any) -> None:
-        if not isinstance(value, bool):
-            raise BadRequest("paused must be true or false.", field="paused")
-        await self.pause(frame_id, value)
 
 
 async def _quietly(work: Awaitable[None]) -> None:

@@ -92,6 +92,7 @@ class Hello(BaseModel):
     max_bytes: int | None = Field(None, ge=1_000)
     sleeps: bool = False
     wake_s: int | None = Field(None, ge=10, le=31 * 86_400)
+    via: str | None = None
 
     @field_validator("formats")
     @classmethod
@@ -139,6 +140,8 @@ class Frame:
     brightness: int
     source: str
     model: str | None
+    over_mqtt: bool
+    """It speaks MQTT itself: its own will says whether it is online, and framed does not."""
 
 
 class Registry:
@@ -212,7 +215,7 @@ class Registry:
         if before is None and len(self._frames) >= MAX_FRAMES:
             raise BadRequest(f"framed serves at most {MAX_FRAMES} frames; remove one first.")
         row = self._rows.get(frame_id) or self._new_row(frame_id, said.name, source)
-        row["hello"] = said.model_dump(mode="json", exclude_none=True)
+        row["hello"] = {**said.model_dump(mode="json", exclude_none=True), "via": source}
         frame = await self._keep(row)
         return frame, before is None or before.panel != frame.panel or before.delivery != frame.delivery
 
@@ -313,6 +316,7 @@ class Registry:
             brightness=100 if options.brightness is None else options.brightness,
             source=row["source"],
             model=said.get("model"),
+            over_mqtt=said.get("via") == "hello",
         )
 
 

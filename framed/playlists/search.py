@@ -28,7 +28,7 @@ class Cutoff:
     beside: float
 
 
-CUTOFFS = {"all-minilm-l6-v2": Cutoff(alone=0.40, beside=0.55)}
+CUTOFFS = {"all-MiniLM-L6-v2": Cutoff(alone=0.40, beside=0.55)}
 
 
 @dataclass

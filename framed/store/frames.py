@@ -83,6 +83,10 @@ def recent(connection: Connection, frame_id: str, limit: int) -> list[RowMapping
     return list(connection.execute(query).mappings())
 
 
+def drop_note(connection: Connection, note_id: int) -> None:
+    connection.execute(delete(history).where(history.c.id == note_id))
+
+
 def prune_history(connection: Connection, keep: int = 5000) -> None:
     newest = connection.execute(select(func.max(history.c.id))).scalar() or 0
     connection.execute(delete(history).where(history.c.id < newest - keep))

@@ -4,6 +4,7 @@ import json
 import re
 import time
 import unicodedata
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,6 +50,7 @@ class PhotoWork:
     steps: dict[str, tuple[int, str, int]]  # step → version, state, attempts
     results: dict[str, dict[str, Any]]
     paths: list[tuple[bytes, bytes, bytes]] = field(default_factory=list)  # root, folder, name
+    user_tags: list[str] = field(default_factory=list)
 
 
 def slug(name: str) -> str:
@@ -61,13 +63,11 @@ def slug(name: str) -> str:
 
 
 def intake(connection: Connection, sha256: bytes, values: dict[str, Any]) -> tuple[int, str, bool]:
-    """The photo of this content: id, uid, and whether it is new. A photo that was gone comes back as it was."""
+    """The photo of this content: id, uid, and whether it is new. `files.mark_read` brings a gone one back."""
     found = connection.execute(
         select(photos.c.id, photos.c.uid, photos.c.state).where(photos.c.sha256 == sha256)
     ).first()
     if found is not None:
-        if found.state == "gone":
-            connection.execute(update(photos).where(photos.c.id == found.id).values(state="pending", gone_at=None))
         return found.id, found.uid, False
     uid = sha256.hex()[:16]
     added = connection.execute(
@@ -165,6 +165,13 @@ def _with_steps(connection: Connection, found: dict[int, PhotoWork]) -> list[Pho
     )
     for row in connection.execute(where):
         found[row.photo_id].paths.append((row.root, row.folder, row.name))
+    given = (
+        select(photo_tags.c.photo_id, tags.c.name)
+        .join(tags, tags.c.id == photo_tags.c.tag_id)
+        .where(photo_tags.c.photo_id.in_(list(found)), photo_tags.c.source == "user")
+    )
+    for row in connection.execute(given):
+        found[row.photo_id].user_tags.append(row.name)
     return list(found.values())
 
 
@@ -212,7 +219,7 @@ def reopen_unavailable(connection: Connection, step: str) -> int:
 
 
 def person_id(connection: Connection, name: str) -> int:
-    wanted = slug(name) or f"person-{abs(hash(name)) % 10**8}"
+    wanted = slug(name) or f"person-{zlib.crc32(name.encode())}"
     found = connection.execute(select(people.c.id).where(people.c.slug == wanted)).scalar()
     if found is None:
         made = connection.execute(insert(people).values(slug=wanted, name=name.strip(), aliases=[]))
@@ -309,8 +316,8 @@ def cards(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, Any
         return {}
     wanted = list(ids)
     found: dict[int, dict[str, Any]] = {}
-    for row in connection.execute(select(photos).where(photos.c.id.in_(wanted))).mappings():
-        found[row["id"]] = {**row, "people": [], "tags": {}, "places": [], "path": "", "folder": ""}
+    for photo in connection.execute(select(photos).where(photos.c.id.in_(wanted))).mappings():
+        found[photo["id"]] = {**photo, "people": [], "tags": {}, "places": [], "path": "", "folder": ""}
     names = (
         select(photo_people.c.photo_id, people.c.slug, people.c.name, photo_people.c.box)
         .join(people, people.c.id == photo_people.c.person_id)
@@ -438,3 +445,8 @@ def members(connection: Connection, table: str, key: str) -> list[int]:
     else:
         raise ValueError(table)
     return [row[0] for row in connection.execute(query)]
+
+
+def people_count(connection: Connection) -> int:
+    query = select(func.count(func.distinct(photo_people.c.person_id)))
+    return int(connection.execute(query).scalar() or 0)

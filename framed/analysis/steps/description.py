@@ -49,7 +49,7 @@ def facts_of(photo: PhotoWork, hemisphere: Literal["north", "south"]) -> Any:
         taken_local=meta.get("taken_local"),
         title=meta.get("title"),
         caption=meta.get("caption"),
-        keywords=meta.get("keywords", []),
+        keywords=[*photo.user_tags, *meta.get("keywords", [])],
         colours=[entry["name"] for entry in photo.results.get("colours", {}).get("palette", [])],
         orientation=photo.results.get("orientation", {}).get("name"),
         folder=root_folder_name[1].decode(errors="replace"),

@@ -1,0 +1,471 @@
+"""The composition root: builds every object in one stack, in order, and stops them in reverse."""
+
+import asyncio
+import fcntl
+import ipaddress
+import os
+import secrets
+import signal
+import socket
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import psutil
+import structlog
+
+from framed.analysis.pipeline import Pipeline
+from framed.analysis.previews import Previews
+from framed.analysis.steps import all_steps
+from framed.analysis.tag_words import canonical_tag
+from framed.bus import Bus
+from framed.config import Config
+from framed.errors import Unavailable
+from framed.frames.player import Player
+from framed.frames.registry import Registry
+from framed.gate import ApiPort, FramesPort, HealthPort, Hub, PicturesPort
+from framed.handlers.frames import FrameHandler
+from framed.handlers.photos import PhotoHandler
+from framed.handlers.playlists import PlaylistHandler
+from framed.handlers.system import SystemHandler
+from framed.jobs import JobQueue
+from framed.library.formats import SUFFIXES
+from framed.library.scanner import Scanner
+from framed.library.watcher import Watcher
+from framed.logs import to_topic
+from framed.messages import Folded, Messages
+from framed.models.catalogue import PACKAGED
+from framed.models.pool import HostPool
+from framed.mqtt.broker import Endpoint, ManagedBroker
+from framed.mqtt.client import MqttClient, MqttSettings
+from framed.mqtt.topics import Topics
+from framed.playlists.ask import Asker
+from framed.playlists.explain import caption_of
+from framed.playlists.grammar import Name
+from framed.playlists.index import LibraryIndex
+from framed.playlists.vocabulary import Names
+from framed.playlists.words import install
+from framed.router import Router
+from framed.store.database import Database
+from framed.web.server import WebOptions, WebServer
+
+log = structlog.get_logger(__name__)
+
+LATER = {
+    "person/list": "People are named by their photos' own data for now; managing them comes with face recognition.",
+    "art/generate": "Making pictures comes in a later version of framed.",
+    "art/tonight": "Making pictures comes in a later version of framed.",
+    "art/prompt": "Making pictures comes in a later version of framed.",
+    "models/pull": "Every model of this version comes inside its Python package; there is nothing to download.",
+    "models/remove": "Every model of this version comes inside its Python package; there is nothing to remove.",
+}
+LATER |= {verb: LATER["person/list"] for verb in ("person/name", "person/merge", "person/split", "person/hide")}
+
+
+class App:
+    """`async with App(config)` is a running framed; `serve` runs it until a signal."""
+
+    def __init__(self, config: Config, *, clock: Callable[[], float] = time.time) -> None:
+        self.config = config
+        self._clock = clock
+        self._stack = AsyncExitStack()
+        self.endpoint: Endpoint | None = None
+        self.started = time.time()
+        self.token = ""
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> "App":
+        self._loop = asyncio.get_running_loop()
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._stack.aclose()
+
+    @property
+    def base_url(self) -> str:
+        """The address that frames on the LAN reach this server under."""
+        if self.config.http.base_url:
+            return self.config.http.base_url
+        host = self.config.http.host
+        if host in (None, "0.0.0.0", "::", ""):
+            host = _lan_address()
+        return f"http://{host}:{self.web.port}"
+
+    # -- building ------------------------------------------------------------------------------------------------
+
+    async def _start(self) -> None:
+        config, data = self.config, self.config.data_dir
+        await asyncio.to_thread(_claim, data, self._stack)
+        self.token = await asyncio.to_thread(_token, data)
+        self.database = Database(data / "framed.db")
+        self.database.on_reader = install
+        self._stack.push_async_callback(self.database.close)
+        await self.database.start()
+        self.bus = Bus()
+        self.pool = HostPool(config.compute)
+        self._stack.push_async_callback(self.pool.close)
+        await self.pool.start()
+        self._build_library(data)
+        self._build_playlists()
+        self._build_frames(data)
+        self._build_handlers()
+        self._build_web()
+        await self._start_broker(data)
+        await self._run()
+
+    def _build_library(self, data: Path) -> None:
+        config = self.config
+        self.previews = Previews(
+            folder=data / "cache",
+            compute=self.pool,
+            database=self.database,
+            max_bytes=int(config.cache.previews_gb * 1e9),
+        )
+        steps = all_steps(
+            database=self.database,
+            compute=self.pool,
+            previews=self.previews,
+            hemisphere=config.ask.hemisphere,
+            backends=config.models.model_dump(),
+        )
+        self.scanner = Scanner(
+            database=self.database,
+            settings=config.library,
+            suffixes=SUFFIXES,
+            emit=self.bus.emit,
+            steps=[step.name for step in steps],
+        )
+        limits = {
+            "max_file_bytes": config.photos.max_file_mb * 1_000_000,
+            "max_pixels": config.photos.max_megapixels * 1_000_000,
+        }
+        self.pipeline = Pipeline(
+            database=self.database,
+            compute=self.pool,
+            files=self.scanner,
+            previews=self.previews,
+            bus=self.bus,
+            steps=steps,
+            cpu_hosts=config.compute.cpu_hosts or os.cpu_count() or 1,
+            limits=limits,
+        )
+
+    def _build_playlists(self) -> None:
+        config = self.config
+        text_model = next(entry["model"] for task, entry in PACKAGED.report().items() if task == "text_embedding")
+        self.index = LibraryIndex(database=self.database, text_model=text_model)
+        self.names = Names(database=self.database, frames=lambda: self._frame_names())
+        self.asker = Asker(
+            database=self.database,
+            index=self.index,
+            names=self.names,
+            compute=self.pool,
+            settings=config.ask,
+            without=tuple(config.ask.without),
+            tag_of=canonical_tag,
+            backend=config.models.text_embedding,
+            clock=self._clock,
+        )
+
+    def _frame_names(self) -> list[Name]:
+        return [Name(id=frame.id, name=frame.name, aliases=frame.aliases) for frame in self.registry.all()]
+
+    def _build_frames(self, data: Path) -> None:
+        config = self.config
+        self.registry = Registry(
+            database=self.database,
+            configured=config.frames,
+            interval_s=config.slideshow.interval_s,
+            fit=config.slideshow.fit,
+            default=config.slideshow.default,
+        )
+        self.router = Router(database=self.database)
+        self.topics = Topics(config.mqtt.base_topic)
+        self.messages = Messages(topics=self.topics, router=self.router, bus=self.bus, database=self.database)
+        self.player = Player(
+            database=self.database,
+            compute=self.pool,
+            previews=self.previews,
+            registry=self.registry,
+            publisher=self.messages,
+            bus=self.bus,
+            renders=data / "pictures",
+            base_url=lambda: self.base_url,
+            caption=caption_of,
+            timezone=ZoneInfo(config.ask.timezone),
+            renders_max_bytes=int(config.cache.pictures_gb * 1e9),
+            clock=self._clock,
+        )
+
+    def _build_handlers(self) -> None:
+        self.jobs = JobQueue(database=self.database, bus=self.bus)
+        self.frame_handler = FrameHandler(
+            database=self.database,
+            bus=self.bus,
+            registry=self.registry,
+            player=self.player,
+            router=self.router,
+            names=self.names,
+            base_url=lambda: self.base_url,
+        )
+        self.system = SystemHandler(
+            database=self.database,
+            bus=self.bus,
+            jobs=self.jobs,
+            pipeline=self.pipeline,
+            scanner=self.scanner,
+            pool=self.pool,
+            messages=self.messages,
+            topics=self.topics,
+            config=self.config,
+            base_url=lambda: self.base_url,
+            started=self.started,
+        )
+        handlers = [
+            PhotoHandler(
+                database=self.database,
+                bus=self.bus,
+                pipeline=self.pipeline,
+                scanner=self.scanner,
+                index=self.index,
+                names=self.names,
+                asker=self.asker,
+                jobs=self.jobs,
+            ),
+            PlaylistHandler(
+                database=self.database,
+                bus=self.bus,
+                asker=self.asker,
+                player=self.player,
+                registry=self.registry,
+                jobs=self.jobs,
+            ),
+            self.frame_handler,
+            self.system,
+        ]
+        for handler in handlers:
+            self.router.add(handler)
+            handler.listen()
+        for verb, sentence in LATER.items():
+            self.router.later(verb, sentence)
+        self.system.request_verbs = lambda: [*self.router.verbs(), *LATER]
+        self.system.housekeeping = (self.previews.shrink, self.player.tidy)
+        self.messages.listen()
+        self.messages.frame_clears = lambda frame: self.topics.retained_of_frame(frame, instance=self.config.instance)
+        self.frame_handler.when_removed = self.messages.clear_frame
+
+    def _build_web(self) -> None:
+        http = self.config.http
+        self.hub = Hub()
+        gate = FramesPort(
+            database=self.database,
+            registry=self.registry,
+            player=self.player,
+            handler=self.frame_handler,
+            router=self.router,
+            hub=self.hub,
+        )
+        self.web = WebServer(
+            options=WebOptions(host=http.host, port=http.port, open_lan=http.open_lan, embed=tuple(http.embed)),
+            api=ApiPort(self.router),
+            pictures=PicturesPort(database=self.database, player=self.player, previews=self.previews),
+            gate=gate,
+            tokens=gate,
+            health=HealthPort(
+                health=self.system.health_payload,
+                library=self.system.library_payload,
+                metrics=self.system.metrics,
+                hub=self.hub,
+            ),
+            admin_token=self.token,
+        )
+        self.messages.hear.append(self._tell_pages)
+        self.system.hear.append(lambda name, payload: self.hub.tell("console", name, payload))
+
+    def _tell_pages(self, frame: str, name: str, payload: Any) -> None:
+        self.hub.tell(f"frame:{frame}", name, payload)
+        if name == "state":
+            self.hub.tell("console", "frame", payload)
+
+    # -- starting ------------------------------------------------------------------------------------------------
+
+    async def _start_broker(self, data: Path) -> None:
+        mqtt = self.config.mqtt
+        settings: dict[str, Any] = {
+            "protocol": mqtt.protocol,
+            "tls": mqtt.tls,
+            "keepalive": mqtt.keepalive,
+            "max_json_bytes": mqtt.max_json_bytes,
+            "max_binary_bytes": mqtt.max_binary_bytes,
+            "client_id": mqtt.client_id or f"framed-{self.config.instance}",
+        }
+        if mqtt.host is not None:
+            settings |= {"host": mqtt.host, "port": mqtt.port, "username": mqtt.username, "password": mqtt.password}
+        else:
+            kind = None if mqtt.broker == "auto" else mqtt.broker
+            self.broker = ManagedBroker(
+                data / "broker", host=mqtt.bind, port=mqtt.port, base=mqtt.base_topic, kind=kind
+            )
+            self._stack.push_async_callback(self.broker.stop)
+            self.endpoint = await self.broker.start()
+            settings |= {
+                "host": self.endpoint.host,
+                "port": self.endpoint.port_v5 or self.endpoint.port,
+                "username": self.endpoint.username,
+                "password": self.endpoint.password,
+            }
+        self.mqtt = MqttClient(
+            MqttSettings.model_validate(settings),
+            status_topic=self.topics.status,
+            subscriptions=self.topics.subscriptions(),
+            on_message=self.messages.incoming,
+            on_connected=self._connected,
+            on_overflow=self.messages.overflow,
+        )
+        self.messages.client = self.mqtt
+        self.messages.on_connected = self._connected
+        self.system.mqtt = self.mqtt
+
+    async def _run(self) -> None:
+        """Everything is built: start it in an order in which nothing hears before it can answer."""
+        self.bus.start()
+        self._stack.push_async_callback(self.bus.close)
+        await self.registry.load()
+        await self.messages.start()
+        self._stack.push_async_callback(self.messages.close)
+        await self.web.start()
+        self._stack.push_async_callback(self.web.close)
+        await self._republish()
+        await self.mqtt.start()
+        self._stack.push_async_callback(self.mqtt.close)
+        await self.jobs.start()
+        self._stack.push_async_callback(self.jobs.close)
+        self._stack.push_async_callback(self._end_background)
+        self._background(self._build_index(), "index")
+        await self.pipeline.start()
+        self._stack.push_async_callback(self.pipeline.close)
+        self._background(self.scanner.run(), "scanner")
+        await self._stack.enter_async_context(Watcher(scanner=self.scanner, suffixes=SUFFIXES))
+        await self.player.start()
+        self._stack.push_async_callback(self.player.close)
+        await self.system.start()
+        self._stack.push_async_callback(self.system.close)
+        self._stack.push_async_callback(self._leave)
+        to_topic(self._log_line, Folded())
+        self._stack.callback(to_topic, None, None)
+
+    async def _build_index(self) -> None:
+        await self.index.build()
+        for frame in self.registry.all():
+            _, playlist = await self.player.current(frame.id)
+            if playlist is None and self.player.when_empty is not None:
+                await self.player.when_empty(frame.id)
+
+    async def _republish(self) -> None:
+        await self.system.publish_info()
+        await self.system.publish_library()
+        await self.system.publish_playlists()
+        for frame in self.registry.all():
+            await self.player.republish(frame.id)
+
+    async def _connected(self) -> None:
+        """At every connection, and when Home Assistant has started: framed is the truth of all its retained topics."""
+        await self._republish()
+        await self.messages.clear_leftovers()
+
+    async def _leave(self) -> None:
+        log.info("framed is stopping")
+
+    def _log_line(self, payload: dict[str, Any]) -> None:
+        """Any thread may log; the message leaves from the loop."""
+        self._loop.call_soon_threadsafe(lambda: self._background(self.messages.log_line(payload), "log"))
+
+    def _background(self, work: Any, name: str) -> None:
+        async def run() -> None:
+            try:
+                await work
+            except asyncio.CancelledError:
+                raise
+            except Exception:
+                log.exception("a part of framed stopped", part=name)
+
+        task = asyncio.create_task(run(), name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _end_background(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def serve(config: Config, ready: Callable[[App], None] | None = None) -> None:
+    """Runs framed until SIGTERM or SIGINT; tells systemd when it is ready and that it lives."""
+    from framed.watchdog import Heart
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with App(config) as app:
+        loop.add_signal_handler(signal.SIGHUP, lambda: app._background(app.system.reload(), "reload"))
+        async with Heart(app.database):
+            if ready is not None:
+                ready(app)
+            await stop.wait()
+        deadline = loop.call_later(4.5, os._exit, 0)  # contract of the unit: stopped within five seconds
+    deadline.cancel()
+
+
+# -- the data folder ---------------------------------------------------------------------------------------------
+
+
+def _claim(data: Path, stack: AsyncExitStack) -> None:
+    """One daemon per data folder: the lock goes with the process, however it ends."""
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = (data / "framed.lock").open("a+")
+    except OSError as error:
+        raise Unavailable(f"The data folder {data} cannot be written: {error.strerror}.") from error
+    stack.callback(lock.close)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise Unavailable(
+            f"Another framed already runs on {data}. Stop it, or give this one another data_dir."
+        ) from error
+
+
+def _token(data: Path) -> str:
+    path = data / "token"
+    try:
+        found = path.read_text().strip()
+        if len(found) >= 16:
+            return found
+    except FileNotFoundError:
+        pass  # the first start makes it
+    made = secrets.token_urlsafe(24)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w") as file:
+        file.write(made + "\n")
+    return made
+
+
+def _lan_address() -> str:
+    """An address of this machine that others at home can reach; loopback where there is none."""
+    found = []
+    for name, addresses in psutil.net_if_addrs().items():
+        if name.startswith(("lo", "docker", "veth", "br-", "virbr", "tun", "wg", "tailscale")):
+            continue
+        for address in addresses:
+            if address.family == socket.AF_INET and ipaddress.ip_address(address.address).is_private:
+                found.append(address.address)
+    return sorted(found, key=lambda ip: not ip.startswith("192.168."))[0] if found else "127.0.0.1"

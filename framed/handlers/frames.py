@@ -1,0 +1,326 @@
+"""What frames say and what people tell them: hello, report, availability, commands, settings; and the frame requests."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import structlog
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from framed.bus import Bus
+from framed.errors import BadRequest, FramedError, TooLarge, UnknownPhoto
+from framed.events import FrameOffline, FrameOnline, FrameSaid, PhotoChanged
+from framed.frames.player import Player
+from framed.frames.registry import Frame, FrameOptions, Registry
+from framed.mqtt.topics import check_slug
+from framed.playlists.vocabulary import Names
+from framed.router import Request, Router, answers, bad_request
+from framed.store import frames as rows
+from framed.store import photos as photo_rows
+from framed.store.database import Database
+
+log = structlog.get_logger(__name__)
+
+Action = Literal[
+    "next", "previous", "pause", "resume", "refresh", "favourite", "hide", "more_like_this", "undo", "identify"
+]
+
+
+class Command(BaseModel):
+    """`framed/frame/<f>/cmd`."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    action: Action
+    transaction: str | None = Field(None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
+
+
+class Report(BaseModel):
+    """`framed/frame/<f>/report`: what the frame saw itself do."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    v: int = 1
+    item: str | None = Field(None, max_length=100)
+    shown_at: str | float | None = None
+    battery: float | None = Field(None, ge=0, le=100)
+    rssi: int | None = Field(None, ge=-200, le=0)
+    brightness: int | None = Field(None, ge=0, le=100)
+    on: bool | None = None
+    error: str | None = Field(None, max_length=500)
+    button: str | None = Field(None, max_length=40)
+
+
+class FrameId(Request):
+    frame: str = Field(min_length=1, max_length=80)
+
+
+class FrameAdd(Request):
+    frame: str = Field(min_length=1, max_length=32)
+    name: str | None = Field(None, max_length=80)
+    width: int = Field(1920, ge=16, le=20_000)
+    height: int = Field(1080, ge=16, le=20_000)
+    rotation: Literal[0, 90, 180, 270] = 0
+
+
+class FrameRename(Request):
+    frame: str = Field(min_length=1, max_length=80)
+    name: str = Field(min_length=1, max_length=80)
+
+
+class FramePreview(Request):
+    frame: str = Field(min_length=1, max_length=80)
+    photo: str | None = Field(None, max_length=64)
+
+
+class FrameCommand(Request):
+    frame: str = Field(min_length=1, max_length=80)
+    action: Action
+
+
+class FrameHandler:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        bus: Bus,
+        registry: Registry,
+        player: Player,
+        router: Router,
+        names: Names,
+        base_url: Callable[[], str],
+    ) -> None:
+        self._database = database
+        self._bus = bus
+        self._registry = registry
+        self._player = player
+        self._router = router
+        self._names = names
+        self._base_url = base_url
+        self.when_removed: Callable[[str], Any] | None = None
+        """Called with the id of a removed frame, to clear what is retained about it."""
+
+    def listen(self) -> None:
+        self._bus.on(FrameSaid, self._said)
+
+    # -- what frames say -----------------------------------------------------------------------------------------
+
+    async def _said(self, event: FrameSaid) -> None:
+        """From MQTT: nobody waits for an answer, so what is wrong goes to the log."""
+        try:
+            if event.what == "hello":
+                await self.hello(event.frame, event.payload, "hello")
+            elif event.what == "availability":
+                await self.availability(event.frame, bool(event.payload["online"]))
+            elif event.what == "report":
+                await self.report(event.frame, event.payload)
+            elif event.what == "set":
+                await self.set(event.frame, event.payload)
+        except FramedError as error:
+            log.warning("a frame's message was refused", frame=event.frame, what=event.what, problem=error.message)
+
+    async def hello(self, frame_id: str, payload: dict[str, Any], source: str) -> Frame:
+        check_slug(frame_id)
+        new = not self._registry.knows(frame_id)
+        frame, changed = await self._registry.hello(frame_id, payload, source)
+        if new:
+            log.info("a new frame", frame=frame_id, width=frame.panel.width, height=frame.panel.height, source=source)
+            self._names.changed(now=True)
+        await self._player.availability(frame_id, True)
+        if changed:
+            await self._player.refresh(frame_id)
+        else:
+            await self._player.republish(frame_id)
+        return frame
+
+    async def availability(self, frame_id: str, online: bool) -> None:
+        if self._registry.knows(frame_id):
+            await self._player.availability(frame_id, online)
+
+    async def report(self, frame_id: str, payload: dict[str, Any]) -> None:
+        self._registry.get(frame_id)
+        try:
+            said = Report.model_validate(payload)
+        except ValidationError as error:
+            raise bad_request(error) from error
+        report = said.model_dump(exclude_none=True, exclude={"v", "button"})
+        await self._player.report(frame_id, report)
+        if said.button in ("next", "previous", "pause", "resume", "favourite", "hide"):
+            await self.command(frame_id, {"action": said.button})
+
+    async def set(self, frame_id: str, payload: dict[str, Any]) -> dict[str, Any]:
+        """`framed/frame/<f>/set`: a partial object."""
+        before = self._registry.get(frame_id)
+        try:
+            options = FrameOptions.model_validate(payload)
+        except ValidationError as error:
+            raise bad_request(error) from error
+        frame = await self._registry.set(frame_id, options)
+        if "name" in options.model_fields_set:
+            self._names.changed(now=True)
+        if options.paused is not None:
+            await self._player.pause(frame_id, options.paused)
+        if options.playlist is not None:
+            answer = await self._router.call("playlist/set", {"frame": frame_id, "id": options.playlist}, source="set")
+            if answer["status"] == "error":
+                raise BadRequest(answer["error"]["message"], field="playlist")
+        if frame.panel != before.panel:
+            await self._player.refresh(frame_id)
+        await self._player.publish_state(frame_id)
+        return {"frame": frame_id}
+
+    async def command(self, frame_id: str, payload: dict[str, Any]) -> dict[str, Any]:
+        frame = self._registry.get(frame_id)
+        try:
+            said = Command.model_validate(payload)
+        except ValidationError as error:
+            known = "next, previous, pause, resume, refresh, favourite, hide, more_like_this, undo, identify"
+            raise BadRequest(f"action: framed knows {known}.", field="action") from error
+        if said.action in ("next", "previous"):
+            step = await self._player.move(frame_id, 1 if said.action == "next" else -1)
+            return {"frame": frame_id, "photo": step.photo, "speech": step.said}
+        if said.action in ("pause", "resume"):
+            step = await self._player.pause(frame_id, said.action == "pause")
+            return {"frame": frame_id, "speech": step.said}
+        if said.action == "refresh":
+            step = await self._player.refresh(frame_id)
+            return {"frame": frame_id, "photo": step.photo, "speech": step.said}
+        if said.action == "identify":
+            await self._player.identify(frame_id)
+            return {"frame": frame_id, "speech": f"{frame.name} shows its name."}
+        return await self._about_photo(frame, said.action)
+
+    async def _about_photo(self, frame: Frame, action: str) -> dict[str, Any]:
+        if action == "undo":
+            return await self._undo(frame)
+        photo_id, playlist_id = await self._player.current(frame.id)
+        if photo_id is None:
+            raise UnknownPhoto(f"{frame.name} shows no photo yet.")
+        card = (await self._database.read(lambda c: photo_rows.cards(c, [photo_id])))[photo_id]
+        if action == "more_like_this":
+            answer = await self._router.call("photo/similar", {"id": card["uid"]}, source="frame")
+            alike = [item["photo"] for item in answer["data"].get("items", [])]
+            if not alike:
+                return {"frame": frame.id, "speech": "Nothing else looks like it."}
+            chosen = {"frame": frame.id, "photos": [card["uid"], *alike]}
+            await self._router.call("playlist/set", chosen, source="frame")
+            return {"frame": frame.id, "speech": f"Showing {len(alike)} more like it."}
+        on = True if action == "hide" else not card["favourite"]
+        column = "hidden" if action == "hide" else "favourite"
+        await self._database.write(lambda c: photo_rows.decide(c, card["uid"], **{column: on}), durable=True)
+        await self._database.write(lambda c: rows.note(c, frame.id, photo_id, playlist_id, action), durable=True)
+        self._bus.emit(PhotoChanged(card["uid"], photo_id, column))
+        if action != "hide":
+            await self._player.publish_state(frame.id)
+        said = {
+            "hide": "It will not be shown again.",
+            "favourite": "A favourite now." if on else "No favourite any more.",
+        }
+        return {"frame": frame.id, "photo": card["uid"], "speech": said[action]}
+
+    async def _undo(self, frame: Frame) -> dict[str, Any]:
+        """Takes back the last thing decided at the frame (hide, favourite), else goes to the picture before."""
+        recent = await self._database.read(lambda c: rows.recent(c, frame.id, 20))
+        last = next((row for row in recent if row["action"] in ("hide", "favourite")), None)
+        if last is None:
+            step = await self._player.move(frame.id, -1)
+            return {"frame": frame.id, "photo": step.photo, "speech": step.said}
+        column = "hidden" if last["action"] == "hide" else "favourite"
+        await self._database.write(lambda c: photo_rows.decide(c, last["uid"], **{column: False}), durable=True)
+        done = {"frame_id": frame.id, "photo_id": last["photo_id"], "playlist_id": last["playlist_id"]}
+        await self._database.write(lambda c: rows.note(c, **done, action="undo"))
+        await self._database.write(lambda c: rows.drop_note(c, last["id"]))
+        self._bus.emit(PhotoChanged(last["uid"], last["photo_id"], "shown"))
+        if column == "hidden":
+            await self._player.show_photo(frame.id, last["uid"])
+        return {"frame": frame.id, "photo": last["uid"], "speech": "Taken back."}
+
+    # -- requests ------------------------------------------------------------------------------------------------
+
+    @answers("frame/list", Request)
+    async def list(self, request: Request) -> dict[str, Any]:
+        items = []
+        for frame in self._registry.all():
+            state = await self._player.state_payload(frame.id)
+            items.append(
+                {
+                    **state,
+                    "frame": frame.id,
+                    "width": frame.panel.width,
+                    "height": frame.panel.height,
+                    "model": frame.model,
+                    "source": frame.source,
+                    "link": f"{self._base_url()}/frame/{frame.id}?k={frame.token}",
+                }
+            )
+        return {"items": items}
+
+    @answers("frame/add", FrameAdd)
+    async def add(self, request: FrameAdd) -> dict[str, Any]:
+        check_slug(request.frame)
+        hello = {"width": request.width, "height": request.height, "rotation": request.rotation}
+        frame = await self._registry.add(request.frame, request.name, "request", hello)
+        self._names.changed(now=True)
+        await self._player.move(frame.id, 1)
+        self._bus.emit(FrameOnline(frame.id))
+        return {"frame": frame.id, "name": frame.name, "link": f"{self._base_url()}/frame/{frame.id}?k={frame.token}"}
+
+    @answers("frame/remove", FrameId)
+    async def remove(self, request: FrameId) -> dict[str, Any]:
+        frame = self._registry.find(request.frame)
+        if frame.source == "config":
+            raise BadRequest(f"{frame.name} is in config.yaml; take it out there.", field="frame")
+        await self._registry.remove(frame.id)
+        await self._player.forget(frame.id)
+        self._names.changed(now=True)
+        if self.when_removed is not None:
+            await self.when_removed(frame.id)
+        self._bus.emit(FrameOffline(frame.id))
+        return {"frame": frame.id}
+
+    @answers("frame/rename", FrameRename)
+    async def rename(self, request: FrameRename) -> dict[str, Any]:
+        frame = self._registry.find(request.frame)
+        await self.set(frame.id, {"name": request.name})
+        return {"frame": frame.id, "name": request.name}
+
+    @answers("frame/preview", FramePreview)
+    async def preview(self, request: FramePreview) -> dict[str, Any]:
+        """What a photo would look like on this frame: the address of the rendered picture, shown on no panel."""
+        frame = self._registry.find(request.frame)
+        photo_id, _ = await self._player.current(frame.id)
+        if request.photo is not None:
+            found = await self._database.read(lambda c: photo_rows.ids_of(c, [str(request.photo)]))
+            photo_id = found.get(request.photo)
+        if photo_id is None:
+            raise UnknownPhoto("There is no photo with that id.", field="photo")
+        picture = await self._player.preview(frame.id, photo_id)
+        return {"frame": frame.id, "url": f"{self._base_url()}/p/{picture['sha256']}.{picture['ext']}", **picture}
+
+    @answers("frame/cmd", FrameCommand)
+    async def cmd(self, request: FrameCommand) -> dict[str, Any]:
+        return await self.command(self._registry.find(request.frame).id, {"action": request.action})
+
+    @answers("frame/link", FrameId)
+    async def link(self, request: FrameId) -> dict[str, Any]:
+        """A new link for this frame; every older one stops working."""
+        frame = await self._registry.new_token(self._registry.find(request.frame).id)
+        await self._player.republish(frame.id)
+        return {"frame": frame.id, "link": f"{self._base_url()}/frame/{frame.id}?k={frame.token}"}
+
+
+def parse_command(payload: bytes) -> dict[str, Any]:
+    """`{"action": …}` or the bare word."""
+    if len(payload) > 4096:
+        raise TooLarge("A command is a word or a small JSON object.")
+    text = payload.decode("utf-8", errors="replace").strip()
+    if text.startswith("{"):
+        return parse_object(payload)
+    return {"action": text.strip('"')[:40]}
+
+
+def parse_object(payload: bytes, limit: int = 65_536) -> dict[str, Any]:
+    from framed.router import decode
+
+    if len(payload) > limit:
+        raise TooLarge(f"The message has {len(payload):,} bytes; at most {limit:,} are taken.")
+    return decode(payload)

@@ -1,0 +1,324 @@
+"""Requests about photos and the library, and what follows when photos come, change or go."""
+
+from typing import Any, Literal
+
+import structlog
+from pydantic import Field, model_validator
+
+from framed.analysis.pipeline import Pipeline
+from framed.analysis.steps.bursts import choose_best
+from framed.analysis.steps.duplicates import without
+from framed.bus import Bus
+from framed.errors import BadRequest, UnknownPhoto
+from framed.events import FilesFound, PhotoAnalysed, PhotoChanged, PhotoGone
+from framed.frames.publish import iso
+from framed.jobs import Job, JobQueue, Progress
+from framed.library.scanner import Scanner
+from framed.playlists.ask import Asker, item_payload
+from framed.playlists.explain import speech
+from framed.playlists.index import LibraryIndex
+from framed.playlists.vocabulary import Names
+from framed.router import Accepted, Request, answers
+from framed.store import photos as rows
+from framed.store import vectors
+from framed.store.database import Database
+from framed.store.tables import photos as table
+
+log = structlog.get_logger(__name__)
+
+
+class PhotoId(Request):
+    id: str = Field(min_length=1, max_length=64)
+
+
+class PhotoSearch(Request):
+    text: str = Field(min_length=1, max_length=1000)
+    limit: int = Field(50, ge=1, le=500)
+
+
+class PhotoSimilar(Request):
+    id: str = Field(min_length=1, max_length=64)
+    limit: int = Field(20, ge=1, le=200)
+
+
+class PhotoFlag(Request):
+    id: str = Field(min_length=1, max_length=64)
+    on: bool = True
+
+
+class PhotoTag(Request):
+    id: str = Field(min_length=1, max_length=64)
+    tags: list[str] = Field(max_length=50)
+
+    @model_validator(mode="after")
+    def _short(self) -> "PhotoTag":
+        if any(not tag.strip() or len(tag) > 60 for tag in self.tags):
+            raise ValueError("a tag has 1 to 60 characters")
+        return self
+
+
+class PhotoList(Request):
+    state: Literal["failed", "pending", "completed", "partial", "gone", "hidden", "favourite"] = "failed"
+    limit: int = Field(100, ge=1, le=1000)
+
+
+class Rescan(Request):
+    path: str | None = Field(None, max_length=4096)
+
+
+class Reanalyse(Request):
+    step: str | None = Field(None, max_length=40)
+    photo: str | None = Field(None, max_length=64)
+
+
+class PhotoHandler:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        bus: Bus,
+        pipeline: Pipeline,
+        scanner: Scanner,
+        index: LibraryIndex,
+        names: Names,
+        asker: Asker,
+        jobs: JobQueue,
+    ) -> None:
+        self._database = database
+        self._bus = bus
+        self._pipeline = pipeline
+        self._scanner = scanner
+        self._index = index
+        self._names = names
+        self._asker = asker
+        self._jobs = jobs
+
+    def listen(self) -> None:
+        self._bus.on(FilesFound, self._files_found)
+        self._bus.on(PhotoAnalysed, self._analysed)
+        self._bus.on(PhotoGone, self._gone)
+        self._bus.on(PhotoChanged, self._changed)
+        self._jobs.works("library_rescan", self._rescan)
+
+    # -- requests ------------------------------------------------------------------------------------------------
+
+    @answers("photo/get", PhotoId)
+    async def get(self, request: PhotoId) -> dict[str, Any]:
+        photo_id = await self._id(request.id)
+        card = (await self._database.read(lambda c: rows.cards(c, [photo_id])))[photo_id]
+        steps = await self._database.read(lambda c: rows.steps_of(c, photo_id))
+        uids = await self._database.read(lambda c: _uids(c, [card["duplicate_of"], card["near_of"], card["burst"]]))
+        meta = (steps.get("metadata") or {}).get("result") or {}
+        return {
+            "photo": card["uid"],
+            "path": card["path"],
+            "state": card["state"],
+            "added": iso(card["added_at"]),
+            "taken": meta.get("taken_local"),
+            "taken_offset_min": card["taken_offset_min"],
+            "taken_source": card["taken_source"],
+            "caption": card["caption"],
+            "title": card["title"],
+            "kind": card["kind"],
+            "orientation": card["orientation"],
+            "width": card["width"],
+            "height": card["height"],
+            "format": card["format"],
+            "camera": card["camera"],
+            "rating": card["rating"],
+            "quality": card["quality"],
+            "favourite": bool(card["favourite"]),
+            "hidden": bool(card["hidden"]),
+            "people": [{"id": person["id"], "name": person["name"]} for person in card["people"]],
+            "places": [{"id": place["id"], "name": place["name"], "level": place["level"]} for place in card["places"]],
+            "tags": card["tags"],
+            "duplicate_of": uids.get(card["duplicate_of"]),
+            "near_of": uids.get(card["near_of"]),
+            "burst": uids.get(card["burst"]),
+            "steps": {
+                name: {key: step[key] for key in ("version", "state", "attempts", "problem") if step[key] is not None}
+                for name, step in steps.items()
+            },
+        }
+
+    @answers("photo/search", PhotoSearch)
+    async def search(self, request: PhotoSearch) -> dict[str, Any]:
+        plan = await self._asker.plan(request.text)
+        answer = await self._asker.answer(plan, limit=request.limit)
+        ids = answer.composed.ids[: request.limit]
+        return {
+            "items": [
+                item_payload(answer.cards[photo], answer.composed.scores.get(photo, 0.0), answer.why(photo))
+                for photo in ids
+            ],
+            "count": len(ids),
+            "matched": answer.composed.matched,
+            "plan": plan.model_dump(mode="json", exclude_defaults=True),
+            "speech": speech(plan, len(ids), answer.composed.matched, None, answer.found),
+            "relaxed": answer.found.relaxed,
+            "left_out": answer.composed.left_out,
+        }
+
+    @answers("photo/similar", PhotoSimilar)
+    async def similar(self, request: PhotoSimilar) -> dict[str, Any]:
+        """By the packaged likeness features; near duplicates come first by nature."""
+        from framed.analysis.steps.tags import LIKENESS
+
+        photo_id = await self._id(request.id)
+
+        def nearest(connection: Any) -> list[tuple[int, float]]:
+            _, own = vectors.get(connection, LIKENESS, [photo_id])
+            if not len(own):
+                return []
+            best: list[tuple[int, float]] = []
+            for ids, block in vectors.every(connection, LIKENESS):
+                like = block.astype("float32") @ own[0]
+                best += [(int(i), float(v)) for i, v in zip(ids, like, strict=True) if v > 0.5 and i != photo_id]
+                best = sorted(best, key=lambda pair: -pair[1])[: request.limit]
+            return best
+
+        found = await self._database.read(nearest)
+        cards = await self._database.read(lambda c: rows.cards(c, [photo for photo, _ in found]))
+        shown = [(p, v) for p, v in found if p in cards and not cards[p]["hidden"] and cards[p]["state"] != "gone"]
+        return {"items": [item_payload(cards[photo], value, ["looks alike"]) for photo, value in shown]}
+
+    @answers("photo/favourite", PhotoFlag)
+    async def favourite(self, request: PhotoFlag) -> dict[str, Any]:
+        return await self._decide(request.id, "favourite", request.on)
+
+    @answers("photo/hide", PhotoFlag)
+    async def hide(self, request: PhotoFlag) -> dict[str, Any]:
+        return await self._decide(request.id, "hidden", request.on)
+
+    @answers("photo/tag", PhotoTag)
+    async def tag(self, request: PhotoTag) -> dict[str, Any]:
+        photo_id = await self._id(request.id)
+        scores = {tag.strip().lower(): 1.0 for tag in request.tags}
+        await self._database.write(lambda c: rows.set_tags(c, photo_id, scores, "user"), durable=True)
+        await self._database.write(lambda c: _redescribe(c, photo_id))
+        self._pipeline.wake()
+        self._bus.emit(PhotoChanged(request.id, photo_id, "tags"))
+        return {"photo": request.id, "tags": sorted(scores)}
+
+    @answers("photo/list", PhotoList)
+    async def list(self, request: PhotoList) -> dict[str, Any]:
+        if request.state == "failed":
+            parked = await self._database.read(lambda c: rows.parked(c, request.limit))
+            return {"items": parked, "count": await self._database.read(rows.parked_count)}
+        found = await self._database.read(lambda c: _in_state(c, request.state, request.limit))
+        cards = await self._database.read(lambda c: rows.cards(c, found))
+        return {"items": [item_payload(cards[photo], 0.0, []) for photo in found if photo in cards]}
+
+    @answers("library/rescan", Rescan)
+    async def rescan(self, request: Rescan) -> Accepted:
+        job = await self._jobs.add(
+            "library_rescan",
+            {"path": request.path, "verb": "library/rescan"},
+            dedupe_key=request.path or "all",
+            transaction=request.transaction,
+        )
+        return Accepted(job)
+
+    @answers("library/reanalyse", Reanalyse)
+    async def reanalyse(self, request: Reanalyse) -> dict[str, Any]:
+        if request.step is not None and request.step not in {step.name for step in self._pipeline.steps}:
+            known = ", ".join(step.name for step in self._pipeline.steps)
+            raise BadRequest(f"There is no step {request.step!r}. The steps are: {known}.", field="step")
+        if request.photo is not None:
+            await self._id(request.photo)
+        count = await self._database.write(lambda c: rows.reopen(c, step=request.step, uid=request.photo), durable=True)
+        self._pipeline.wake()
+        return {"photos": count}
+
+    # -- what follows --------------------------------------------------------------------------------------------
+
+    async def _files_found(self, event: FilesFound) -> None:
+        self._pipeline.wake()
+
+    async def _analysed(self, event: PhotoAnalysed) -> None:
+        self._names.changed()
+        await self._index.refresh([event.photo_id, *await self._family(event.photo_id)])
+
+    async def _gone(self, event: PhotoGone) -> None:
+        def leave(connection: Any) -> list[int]:
+            changed = without(connection, event.photo_id)
+            burst = rows.cards(connection, [event.photo_id]).get(event.photo_id, {}).get("burst")
+            if burst:
+                choose_best(connection, burst)
+                changed += _of_burst(connection, burst)
+            return changed
+
+        changed = await self._database.write(leave)
+        self._names.changed()
+        await self._index.refresh([event.photo_id, *changed])
+
+    async def _changed(self, event: PhotoChanged) -> None:
+        await self._index.refresh([event.photo_id, *await self._family(event.photo_id)])
+        if event.what == "tags":
+            self._names.changed(now=True)
+
+    async def _family(self, photo_id: int) -> "list[int]":
+        """Photos whose place in a burst or among duplicates may have changed with this one."""
+
+        def read(connection: Any) -> list[int]:
+            from sqlalchemy import or_, select
+
+            own = connection.execute(select(table.c.burst, table.c.duplicate_of).where(table.c.id == photo_id)).first()
+            if own is None:
+                return []
+            same = [table.c.duplicate_of == photo_id]
+            if own.burst is not None:
+                same.append(table.c.burst == own.burst)
+            if own.duplicate_of is not None:
+                same += [table.c.duplicate_of == own.duplicate_of, table.c.id == own.duplicate_of]
+            return list(connection.execute(select(table.c.id).where(or_(*same))).scalars())
+
+        return await self._database.read(read)
+
+    async def _rescan(self, job: Job, progress: Progress) -> dict[str, Any]:
+        path = job.payload.get("path")
+        report = await self._scanner.scan(path=path.encode(errors="surrogateescape") if path else None)
+        self._pipeline.wake()
+        return {"files": report.files, "new": report.new, "changed": report.changed, "problems": report.problems}
+
+    async def _decide(self, uid: str, what: str, on: bool) -> dict[str, Any]:
+        photo_id = await self._database.write(lambda c: rows.decide(c, uid, **{what: on}), durable=True)
+        if photo_id is None:
+            raise UnknownPhoto("There is no photo with that id.", field="id")
+        self._bus.emit(PhotoChanged(uid, photo_id, what if on or what != "hidden" else "shown"))
+        return {"photo": uid, what: on}
+
+    async def _id(self, uid: str) -> int:
+        found = await self._database.read(lambda c: rows.ids_of(c, [uid]))
+        if uid not in found:
+            raise UnknownPhoto("There is no photo with that id.", field="id")
+        return found[uid]
+
+
+def _uids(connection: Any, ids: list[int | None]) -> dict[int | None, str]:
+    from sqlalchemy import select
+
+    wanted = [photo for photo in ids if photo is not None]
+    return {
+        row.id: row.uid for row in connection.execute(select(table.c.id, table.c.uid).where(table.c.id.in_(wanted)))
+    }
+
+
+def _of_burst(connection: Any, burst: int) -> list[int]:
+    from sqlalchemy import select
+
+    return list(connection.execute(select(table.c.id).where(table.c.burst == burst)).scalars())
+
+
+def _redescribe(connection: Any, photo_id: int) -> None:
+    rows.drop_steps(connection, photo_id, ["description", "text_embedding"])
+    rows.set_values(connection, photo_id, {"state": "pending"})
+
+
+def _in_state(connection: Any, state: str, limit: int) -> list[int]:
+    from sqlalchemy import select
+
+    where = {"hidden": table.c.hidden.is_(True), "favourite": table.c.favourite.is_(True)}.get(
+        state, table.c.state == state
+    )
+    return list(connection.execute(select(table.c.id).where(where).order_by(table.c.id.desc()).limit(limit)).scalars())

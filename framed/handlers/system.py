@@ -1,0 +1,349 @@
+"""framed about itself: info, health, library progress, jobs, models, options; and the hourly housekeeping."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Literal
+
+import psutil
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from pydantic import Field
+
+from framed import __version__
+from framed.analysis.pipeline import Pipeline
+from framed.bus import Bus
+from framed.config import Config
+from framed.errors import BadRequest, FramedError
+from framed.events import (
+    FrameFailed,
+    FrameOffline,
+    FrameOnline,
+    JobFailed,
+    PhotoAdded,
+    PhotoAnalysed,
+    PhotoFailed,
+    PhotoGone,
+    PlaylistChanged,
+    ScanFinished,
+)
+from framed.frames.publish import iso
+from framed.jobs import JobQueue
+from framed.library.scanner import Scanner
+from framed.messages import Messages
+from framed.models.catalogue import PACKAGED
+from framed.models.pool import HostPool
+from framed.mqtt.client import MqttClient
+from framed.mqtt.topics import Topics
+from framed.router import Request, answers
+from framed.store import frames as frame_rows
+from framed.store import jobs as job_rows
+from framed.store import photos as photo_rows
+from framed.store import playlists as playlist_rows
+from framed.store.database import Database
+
+log = structlog.get_logger(__name__)
+
+HEALTH_S = 60.0
+LIBRARY_S = 5.0
+TIDY_S = 3600.0
+
+
+class JobId(Request):
+    id: str = Field(min_length=1, max_length=64)
+
+
+class JobList(Request):
+    limit: int = Field(50, ge=1, le=500)
+
+
+class OptionsSet(Request):
+    paused: bool | None = None
+    log_level: Literal["debug", "info", "warning", "error"] | None = None
+
+
+class SystemHandler:
+    mqtt: MqttClient
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        bus: Bus,
+        jobs: JobQueue,
+        pipeline: Pipeline,
+        scanner: Scanner,
+        pool: HostPool,
+        messages: Messages,
+        topics: Topics,
+        config: Config,
+        base_url: Callable[[], str],
+        started: float,
+    ) -> None:
+        self._database = database
+        self._bus = bus
+        self._jobs = jobs
+        self._pipeline = pipeline
+        self._scanner = scanner
+        self._pool = pool
+        self._messages = messages
+        self._topics = topics
+        self._config = config
+        self._base_url = base_url
+        self._started = started
+        self._errors: deque[float] = deque(maxlen=1000)
+        self._changed = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._process = psutil.Process()
+        self._last_scan: float | None = None
+        self._library: dict[str, Any] = {}
+        self._metrics = _Metrics()
+        self.hear: list[Callable[[str, dict[str, Any]], None]] = []
+        self.reload: Callable[[], Any] = self._nothing_to_reload
+
+    def listen(self) -> None:
+        for event in (PhotoAdded, PhotoAnalysed, PhotoFailed, PhotoGone):
+            self._bus.on(event, self._library_changed)
+        self._bus.on(ScanFinished, self._scanned)
+        self._bus.on(PlaylistChanged, self._playlists_changed)
+        for event in (FrameOnline, FrameOffline):
+            self._bus.on(event, self._frames_changed)
+        for failure in (JobFailed, PhotoFailed, FrameFailed):
+            self._bus.on(failure, self._failed)
+
+    async def start(self) -> None:
+        self._process.cpu_percent()
+        loops = {"health": self._say_health, "library": self._say_library, "tidy": self._tidy}
+        self._tasks = [asyncio.create_task(loop(), name=name) for name, loop in loops.items()]
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # -- requests ------------------------------------------------------------------------------------------------
+
+    @answers("health", Request)
+    async def health(self, request: Request) -> dict[str, Any]:
+        return await self.health_payload()
+
+    @answers("job/list", JobList)
+    async def job_list(self, request: JobList) -> dict[str, Any]:
+        return {"items": await self._jobs.listed(request.limit)}
+
+    @answers("job/get", JobId)
+    async def job_get(self, request: JobId) -> dict[str, Any]:
+        job = await self._jobs.get(request.id)
+        if job is None:
+            raise BadRequest("There is no job with that id.", field="id")
+        return job
+
+    @answers("job/cancel", JobId)
+    async def job_cancel(self, request: JobId) -> dict[str, Any]:
+        job = await self._jobs.cancel(request.id)
+        if job is None:
+            raise BadRequest("There is no job with that id.", field="id")
+        return job
+
+    @answers("models/list", Request)
+    async def models(self, request: Request) -> dict[str, Any]:
+        found = await asyncio.to_thread(PACKAGED.report)
+        return {"items": [{"task": task, **entry} for task, entry in found.items()]}
+
+    @answers("options/get", Request)
+    async def options(self, request: Request) -> dict[str, Any]:
+        return {"paused": self._pipeline.paused, "log_level": self._config.logging.level}
+
+    @answers("options/set", OptionsSet)
+    async def set_options(self, request: OptionsSet) -> dict[str, Any]:
+        """`paused` holds back the analysis (a quiet evening); the frames go on."""
+        if request.paused is not None:
+            self._pipeline.paused = request.paused
+            self._pipeline.wake()
+        if request.log_level is not None:
+            from framed.logs import configure
+
+            configure(request.log_level, self._config.logging.format)
+        return {"paused": self._pipeline.paused}
+
+    async def _nothing_to_reload(self) -> None:
+        log.info("nothing to reload")
+
+    # -- payloads ------------------------------------------------------------------------------------------------
+
+    async def health_payload(self) -> dict[str, Any]:
+        hour_ago = time.time() - 3600
+        mqtt = self.mqtt.state
+        queue = await self._database.read(job_rows.counts)
+        problems = [*self._scanner.problems]
+        if not mqtt.connected:
+            problems.append(mqtt.last_error or "framed is not connected to the MQTT broker.")
+        payload: dict[str, Any] = {
+            "v": 1,
+            "uptime_s": round(time.time() - self._started),
+            "queue": {state: queue.get(state, 0) for state in ("queued", "running", "failed")},
+            "hosts": self._pool.status(),
+            "gpu": [],
+            "memory_mb": round(self._process.memory_info().rss / 1e6, 1),
+            "cpu_percent": self._process.cpu_percent(),
+            "mqtt": {
+                "connected": mqtt.connected,
+                "protocol": mqtt.protocol,
+                "reconnects": mqtt.reconnects,
+                "rx": mqtt.rx,
+                "tx": mqtt.tx,
+                "dropped": mqtt.dropped,
+            },
+            "errors_1h": sum(1 for at in self._errors if at > hour_ago),
+        }
+        if problems:
+            payload["problem"] = " ".join(problems)[:500]
+        return payload
+
+    async def library_payload(self) -> dict[str, Any]:
+        states = await self._database.read(photo_rows.counts)
+        parked = await self._database.read(photo_rows.parked_count)
+        unread = await self._database.read(photo_rows.unread_count)
+        people = await self._database.read(photo_rows.people_count)
+        pending = states.get("pending", 0) + unread
+        payload: dict[str, Any] = {
+            "v": 1,
+            "photos": sum(count for state, count in states.items() if state != "gone"),
+            "analysed": states.get("completed", 0) + states.get("partial", 0),
+            "pending": pending,
+            "partial": states.get("partial", 0),
+            "failed": states.get("failed", 0) + parked,
+            "people": people,
+            "last_scan": iso(self._last_scan),
+            "scanning": self._scanner.scanning,
+        }
+        rate = self._pipeline.rate.per_s()
+        if pending and rate:
+            payload["eta_s"] = round(pending / rate)
+        return payload
+
+    async def publish_info(self) -> None:
+        backends = await asyncio.to_thread(PACKAGED.report)
+        mqtt = self._config.mqtt
+        info = {
+            "v": 1,
+            "version": __version__,
+            "instance": self._config.instance,
+            "started": iso(self._started),
+            "http_base": self._base_url(),
+            "limits": {
+                "max_json_bytes": mqtt.max_json_bytes,
+                "max_binary_bytes": mqtt.max_binary_bytes,
+                "ask_chars": 1000,
+            },
+            "backends": {
+                task: {key: value for key, value in entry.items() if value} for task, entry in backends.items()
+            },
+            "request_verbs": self.verbs(),
+        }
+        await self._messages.retained(self._topics.info, info)
+
+    def verbs(self) -> list[str]:
+        return sorted(self.request_verbs())
+
+    request_verbs: Callable[[], Any] = staticmethod(lambda: [])
+
+    async def publish_library(self) -> None:
+        payload = await self.library_payload()
+        if payload != self._library:
+            self._library = payload
+            await self._messages.retained(self._topics.library, payload)
+            self._tell("library", payload)
+
+    async def publish_playlists(self) -> None:
+        found = await self._database.read(playlist_rows.listed)
+        items = [{"id": p.id, "name": p.name, "count": p.count, "updated": iso(p.updated_at)} for p in found if p.saved]
+        playing = [
+            {"id": p.id, "name": p.name, "count": p.count, "updated": iso(p.updated_at)} for p in found if not p.saved
+        ]
+        await self._messages.retained(self._topics.playlists, {"v": 1, "items": [*items, *playing][:100]})
+
+    # -- what happens --------------------------------------------------------------------------------------------
+
+    async def _library_changed(self, event: Any) -> None:
+        self._changed.set()
+
+    async def _scanned(self, event: ScanFinished) -> None:
+        self._last_scan = time.time()
+        self._changed.set()
+
+    async def _playlists_changed(self, event: PlaylistChanged) -> None:
+        await self.publish_playlists()
+        self._tell("playlists", {})
+
+    async def _frames_changed(self, event: Any) -> None:
+        self._tell("frames", {})
+
+    async def _failed(self, event: Any) -> None:
+        self._errors.append(time.time())
+        self._metrics.failures.labels(type(event).__name__).inc()
+
+    def _tell(self, name: str, payload: dict[str, Any]) -> None:
+        for hear in self.hear:
+            hear(name, payload)
+
+    # -- loops ---------------------------------------------------------------------------------------------------
+
+    async def _say_health(self) -> None:
+        while True:
+            try:
+                await self._messages.retained(self._topics.health, await self.health_payload(), qos=0, expiry_s=180)
+                await self._messages.remember()
+            except FramedError as error:
+                log.warning("health could not be said", problem=error.message)
+            await asyncio.sleep(HEALTH_S)
+
+    async def _say_library(self) -> None:
+        """At most every five seconds, and only when something changed."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            try:
+                await self.publish_library()
+            except FramedError as error:
+                log.warning("the library's state could not be said", problem=error.message)
+            await asyncio.sleep(LIBRARY_S)
+
+    async def _tidy(self) -> None:
+        while True:
+            await asyncio.sleep(TIDY_S)
+            for work in self.housekeeping:
+                try:
+                    await work()
+                except Exception:
+                    log.exception("housekeeping failed", work=getattr(work, "__qualname__", str(work)))
+            await self._database.write(frame_rows.prune_history)
+
+    housekeeping: tuple[Callable[[], Any], ...] = ()
+
+    # -- metrics -------------------------------------------------------------------------------------------------
+
+    def metrics(self) -> bytes:
+        """Prometheus text, from what is at hand: no query runs for it."""
+        m = self._metrics
+        for state in ("photos", "analysed", "pending", "failed"):
+            m.photos.labels(state).set(self._library.get(state, 0))
+        m.memory.set(self._process.memory_info().rss)
+        m.connected.set(1 if self.mqtt.connected else 0)
+        for host in self._pool.status():
+            m.host_memory.labels(host["name"]).set(host["rss_mb"] * 1e6)
+        for step, ms in self._pipeline.step_ms.items():
+            m.step_seconds.labels(step).set(ms / 1000)
+        return generate_latest(m.registry)
+
+
+class _Metrics:
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.photos = Gauge("framed_photos", "Photos by state", ["state"], registry=self.registry)
+        self.memory = Gauge("framed_memory_bytes", "Resident memory of the daemon", registry=self.registry)
+        self.connected = Gauge("framed_mqtt_connected", "1 while connected to the broker", registry=self.registry)
+        self.host_memory = Gauge("framed_host_memory_bytes", "Resident memory", ["host"], registry=self.registry)
+        self.step_seconds = Gauge("framed_step_seconds", "Time spent per step", ["step"], registry=self.registry)
+        self.failures = Counter("framed_failures", "What went wrong", ["event"], registry=self.registry)

@@ -1,0 +1,63 @@
+"""Structured logs: for a person on a terminal, as JSON for journald and collectors, and warnings to `framed/log`."""
+
+import logging
+import sys
+from collections.abc import Callable, MutableMapping
+from typing import Any, Protocol
+
+import structlog
+
+
+class Fold(Protocol):
+    def take(self, level: str, message: str, logger: str) -> dict[str, Any] | None: ...
+
+
+_publish: Callable[[dict[str, Any]], None] | None = None
+_fold: Fold | None = None
+
+
+def configure(level: str, style: str) -> None:
+    """`style` is console, json, or auto: console on a terminal. Standard logging of libraries joins at warning."""
+    as_json = style == "json" or (style == "auto" and not sys.stderr.isatty())
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=False),
+        structlog.processors.StackInfoRenderer(),
+        _to_topic,
+    ]
+    if as_json:
+        tail: list[Any] = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
+    else:
+        tail = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)]
+    structlog.configure(
+        processors=[*shared, *tail],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(level=logging.WARNING, handlers=[_Bridge()], force=True)
+
+
+class _Bridge(logging.Handler):
+    """Lines of libraries, in the same form."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        logger = structlog.get_logger(record.name)
+        logger.log(record.levelno, record.getMessage(), exc_info=record.exc_info)
+
+
+def to_topic(publish: Callable[[dict[str, Any]], None] | None, fold: Fold | None) -> None:
+    """Warnings and above go to `publish` from now on; None ends it. Called from the event loop's thread."""
+    global _publish, _fold
+    _publish, _fold = publish, fold
+
+
+def _to_topic(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if _publish is not None and _fold is not None and method in ("warning", "error", "critical", "exception"):
+        problem = event.get("problem")
+        message = f"{event.get('event')}: {problem}" if problem else str(event.get("event"))
+        line = _fold.take("error" if method == "exception" else method, message, str(event.get("logger", "framed")))
+        if line is not None:
+            _publish(line)
+    return event

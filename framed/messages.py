@@ -1,0 +1,333 @@
+"""Between MQTT and the rest: requests to the router, what frames say to the bus, events and retained state out."""
+
+import asyncio
+import re
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import structlog
+from pydantic_core import to_json
+
+from framed import events
+from framed.bus import Bus
+from framed.errors import Busy, FramedError, TooLarge
+from framed.frames.publish import iso
+from framed.frames.registry import Frame
+from framed.handlers.frames import parse_command, parse_object
+from framed.mqtt.client import Incoming, MqttClient
+from framed.mqtt.topics import Topics
+from framed.router import Router, decode, refusal
+from framed.store import frames as rows
+from framed.store.database import Database
+
+log = structlog.get_logger(__name__)
+
+CONCURRENT = 16
+"""Requests answered side by side; more wait, and past the client's queue they are told `busy`."""
+
+
+class Messages:
+    """The publisher of frames and of framed itself. `client` is set before `start` of the client."""
+
+    client: MqttClient
+
+    def __init__(self, *, topics: Topics, router: Router, bus: Bus, database: Database) -> None:
+        self._topics = topics
+        self._router = router
+        self._bus = bus
+        self._database = database
+        self._room = asyncio.Semaphore(CONCURRENT)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.command: Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]] | None = None
+        self.on_connected: Callable[[], Awaitable[None]] | None = None
+        self.hear: list[Callable[[str, str, Mapping[str, Any]], None]] = []
+        """Called with frame id, event name and payload for whatever is published about a frame (the pages listen)."""
+        self.frame_clears: Callable[[str], tuple[str, ...]] = lambda frame: ()
+        self._before: set[str] = set()
+        self._written: frozenset[str] = frozenset()
+
+    def listen(self) -> None:
+        for event in (
+            events.PhotoAdded,
+            events.PhotoAnalysed,
+            events.PhotoFailed,
+            events.PhotoGone,
+            events.PlaylistChanged,
+            events.FrameOnline,
+            events.FrameOffline,
+            events.FrameFailed,
+            events.JobFailed,
+            events.BackendChanged,
+        ):
+            self._bus.on(event, self._event)
+        self._bus.on(events.JobChanged, self._job)
+
+    async def start(self) -> None:
+        self._before = await self._database.read(rows.retained_topics)
+
+    async def close(self) -> None:
+        await self.remember()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # -- in ------------------------------------------------------------------------------------------------------
+
+    async def incoming(self, message: Incoming) -> None:
+        address = self._topics.parse(message.topic)
+        if address is None:
+            return
+        if address.kind == "request":
+            self._spawn(self._request(address.verb or "", message))
+        elif address.kind == "ask":
+            self._spawn(self._frame_ask(address.frame or "", message))
+        elif address.kind == "cmd":
+            self._spawn(self._frame_command(address.frame or "", message))
+        elif address.kind in ("hello", "report", "set", "availability"):
+            self._frame_said(address.frame or "", address.kind, message)
+        elif address.kind == "home_assistant" and message.payload == b"online" and self.on_connected is not None:
+            self._spawn(self.on_connected())
+
+    async def overflow(self, message: Incoming) -> None:
+        address = self._topics.parse(message.topic)
+        if address is not None and address.kind == "request" and address.verb is not None:
+            response = refusal(Busy("framed has too many requests waiting; try again in a moment."), None)
+            await self._respond(address.verb, response, message)
+
+    async def _request(self, verb: str, message: Incoming) -> None:
+        async with self._room:
+            payload: bytes | dict[str, Any] = message.payload
+            response = await self._router.call(verb, payload, source="mqtt")
+            await self._respond(verb, response, message)
+            if verb == "ask":
+                await self._reply(response)
+
+    async def _frame_ask(self, frame: str, message: Incoming) -> None:
+        async with self._room:
+            try:
+                asked = {**decode(message.payload, bare_text=True), "frame": frame}
+            except FramedError as error:
+                response = refusal(error, None)
+            else:
+                response = await self._router.call("ask", asked, source="mqtt")
+            await self._respond("ask", response, message)
+            await self._reply(response)
+
+    async def _frame_command(self, frame: str, message: Incoming) -> None:
+        async with self._room:
+            try:
+                said = parse_command(message.payload)
+                response = await self._router.call("frame/cmd", {**said, "frame": frame}, source="mqtt")
+            except FramedError as error:
+                response = refusal(error, None)
+            if response["status"] == "error":
+                log.warning("a frame command was refused", frame=frame, problem=response["error"]["message"])
+            await self._respond("frame/cmd", response, message)
+
+    def _frame_said(self, frame: str, what: str, message: Incoming) -> None:
+        if not message.payload:
+            return  # a cleared retained message
+        try:
+            if what == "availability":
+                payload: dict[str, Any] = {"online": message.payload.strip() == b"online"}
+            else:
+                payload = parse_object(message.payload)
+        except FramedError as error:
+            log.warning("a frame's message was refused", frame=frame, what=what, problem=error.message)
+            return
+        self._bus.emit(events.FrameSaid(frame, what, payload))
+
+    # -- answers -------------------------------------------------------------------------------------------------
+
+    async def _respond(self, verb: str, response: dict[str, Any], message: Incoming) -> None:
+        if not re.fullmatch(r"[a-z_]+(/[a-z_]+){0,2}", verb):
+            verb = "unknown"
+        await self._publish(self._topics.response(verb), response)
+        answer_to = message.response_topic
+        if answer_to and self._topics.may_answer(answer_to):
+            await self._publish(answer_to, response, correlation=message.correlation)
+
+    async def _reply(self, response: dict[str, Any]) -> None:
+        data = response.get("data") or {}
+        error = response.get("error")
+        reply: dict[str, Any] = {
+            "v": 1,
+            "status": response["status"],
+            "speech": (error["message"] if error else data.get("speech", ""))[:250],
+            "text": (data.get("plan") or {}).get("text", "")[:1000],
+            "frame": data.get("frame"),
+            "playlist": (data.get("playlist") or {}).get("id"),
+            "count": data.get("count", 0),
+            "time": iso(time.time()),
+        }
+        if "transaction" in response:
+            reply["transaction"] = response["transaction"]
+            await self._publish(self._topics.reply_to(response["transaction"]), reply, retain=True, expiry_s=60)
+        await self._publish(self._topics.reply, reply)
+
+    # -- events --------------------------------------------------------------------------------------------------
+
+    async def _event(self, event: Any) -> None:
+        said = event_payload(event)
+        if said is not None:
+            await self._publish(self._topics.event, said)
+
+    async def _job(self, event: events.JobChanged) -> None:
+        job = event.job
+        await self._publish(self._topics.job(job["id"]), job)
+        if job["state"] in ("succeeded", "failed", "cancelled") and "transaction" in job:
+            response: dict[str, Any] = {"v": 1, "transaction": job["transaction"], "data": job.get("result") or {}}
+            response["status"] = "ok" if job["state"] == "succeeded" else "error"
+            if "error" in job and job["state"] != "succeeded":
+                response["error"] = job["error"]
+            await self._publish(self._topics.response(job["kind"].replace("_", "/", 1)), response)
+
+    # -- state ---------------------------------------------------------------------------------------------------
+
+    async def retained(
+        self, topic: str, payload: Mapping[str, Any], *, qos: int = 1, expiry_s: float | None = None
+    ) -> None:
+        await self._publish(topic, payload, retain=True, qos=qos, expiry_s=expiry_s)
+
+    async def log_line(self, payload: Mapping[str, Any]) -> None:
+        await self._publish(self._topics.log, payload, qos=0)
+
+    async def show(self, frame: Frame, payload: Mapping[str, Any] | None) -> None:
+        await self._frame_state(frame, "show", self._topics.show(frame.id), payload)
+
+    async def playlist(self, frame: Frame, payload: Mapping[str, Any] | None) -> None:
+        await self._frame_state(frame, "playlist", self._topics.playlist(frame.id), payload)
+
+    async def state(self, frame: Frame, payload: Mapping[str, Any]) -> None:
+        public = {key: value for key, value in payload.items() if key != "online"}
+        await self._publish(self._topics.state(frame.id), public, retain=True)
+        self._tell(frame.id, "state", {**payload, "frame": frame.id})
+        if not frame.over_mqtt:
+            word = "online" if payload.get("online") else "offline"
+            await self._publish(self._topics.availability(frame.id), word, retain=True)
+
+    async def thumb(self, frame: Frame, data: bytes) -> None:
+        await self._publish(self._topics.thumb(frame.id), data, retain=True, qos=0, content_type="image/jpeg")
+
+    async def image(self, frame: Frame, data: bytes | None, mime: str, sha256: str) -> None:
+        if data is None:
+            await self.client.clear(self._topics.image(frame.id))
+            return
+        await self._publish(
+            self._topics.image(frame.id), data, retain=True, content_type=mime, user_properties={"sha256": sha256}
+        )
+
+    async def control(self, frame: Frame, payload: Mapping[str, Any]) -> None:
+        await self._publish(self._topics.control(frame.id), payload, expiry_s=30)
+        self._tell(frame.id, "control", payload)
+
+    async def clear_frame(self, frame_id: str) -> None:
+        """Everything that was retained about a removed frame."""
+        for topic in self.frame_clears(frame_id):
+            await self.client.clear(topic)
+
+    async def clear_leftovers(self) -> None:
+        """Topics that an earlier run retained and this one does not: a frame or playlist that is gone."""
+        for topic in self._before - set(self.client.retained_topics()):
+            await self.client.clear(topic)
+        self._before = set()
+        await self.remember()
+
+    async def remember(self) -> None:
+        """Keeps the list of retained topics, so that a later version can clear what it no longer publishes."""
+        now = self.client.retained_topics()
+        if now != self._written:
+            self._written = now
+            try:
+                await self._database.write(lambda c: rows.set_retained(c, set(now) | self._before))
+            except FramedError as error:
+                log.warning("the list of retained topics was not kept", problem=error.message)
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    async def _frame_state(self, frame: Frame, name: str, topic: str, payload: Mapping[str, Any] | None) -> None:
+        if payload is None:
+            await self.client.clear(topic)
+        else:
+            await self._publish(topic, payload, retain=True)
+            self._tell(frame.id, name, payload)
+
+    def _tell(self, frame_id: str, name: str, payload: Mapping[str, Any]) -> None:
+        for hear in self.hear:
+            hear(frame_id, name, payload)
+
+    async def _publish(self, topic: str, payload: Any, **options: Any) -> None:
+        try:
+            await self.client.publish(topic, payload, **options)
+        except TooLarge as error:
+            if topic.startswith(self._topics.response("")):
+                await self.client.publish(topic, _shortened(payload, error))
+            else:
+                self._bus.emit(events.JobFailed(topic, "publish", error.message))
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        async def run() -> None:
+            try:
+                await work
+            except Exception:
+                log.exception("a message could not be handled")
+
+        task = asyncio.create_task(run(), name="message")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _shortened(response: Mapping[str, Any], error: TooLarge) -> dict[str, Any]:
+    """The answer without its long lists: what did not fit can be had over HTTP."""
+    data = {key: value for key, value in response.get("data", {}).items() if len(to_json(value)) < 4096}
+    return {**response, "data": {**data, "truncated": error.message}}
+
+
+def event_payload(event: Any) -> dict[str, Any] | None:
+    """`framed/event` for what happened, or None for what only framed itself cares about."""
+    names: dict[type, str] = {
+        events.PhotoAdded: "photo_added",
+        events.PhotoAnalysed: "photo_analysed",
+        events.PhotoFailed: "photo_failed",
+        events.PhotoGone: "photo_gone",
+        events.PlaylistChanged: "playlist_changed",
+        events.FrameOnline: "frame_online",
+        events.FrameOffline: "frame_offline",
+        events.FrameFailed: "frame_error",
+        events.JobFailed: "job_failed",
+        events.BackendChanged: "backend_changed",
+    }
+    name = names.get(type(event))
+    if name is None:
+        return None
+    said = {key: value for key, value in vars(event).items() if key != "photo_id" and value not in (None, "", [])}
+    return {"v": 1, "event_type": name, "time": iso(time.time()), **said}
+
+
+class Folded:
+    """Warnings for `framed/log`: the same line again within a minute is counted, not repeated."""
+
+    def __init__(self) -> None:
+        self._recent: deque[tuple[float, str]] = deque(maxlen=200)
+        self._counts: dict[str, int] = {}
+
+    def take(self, level: str, message: str, logger: str) -> dict[str, Any] | None:
+        now = time.monotonic()
+        while self._recent and now - self._recent[0][0] > 60:
+            _, old = self._recent.popleft()
+            self._counts.pop(old, None)
+        key = f"{level}|{logger}|{message}"
+        self._counts[key] = self._counts.get(key, 0) + 1
+        if self._counts[key] > 1 and self._counts[key] not in (10, 100, 1000):
+            return None
+        if self._counts[key] == 1:
+            self._recent.append((now, key))
+        return {
+            "level": level,
+            "message": message[:500],
+            "logger": logger,
+            "time": iso(time.time()),
+            "count": self._counts[key],
+        }

@@ -1,0 +1,43 @@
+"""Tells systemd that framed is ready, and lives: the event loop turns and the store takes writes."""
+
+import asyncio
+import os
+
+import sdnotify
+import structlog
+
+from framed.store.database import Database
+from framed.store.tables import settings
+
+log = structlog.get_logger(__name__)
+
+
+class Heart:
+    """Beats at half of WATCHDOG_USEC where systemd asked for it; without systemd it does nothing."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._notifier = sdnotify.SystemdNotifier()
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "Heart":
+        self._notifier.notify("READY=1\nSTATUS=framed is running")
+        interval_us = int(os.environ.get("WATCHDOG_USEC", "0"))
+        if interval_us:
+            self._task = asyncio.create_task(self._beat(interval_us / 2e6), name="watchdog")
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._notifier.notify("STOPPING=1")
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _beat(self, seconds: float) -> None:
+        while True:
+            try:
+                await self._database.write(lambda c: c.execute(settings.select().limit(1)).first())
+                self._notifier.notify("WATCHDOG=1")
+            except Exception as error:
+                log.error("no heartbeat: the store does not answer", problem=str(error))
+            await asyncio.sleep(seconds)
