@@ -287,8 +287,10 @@ def _open_picture(data: bytes, name: str, kind: Format, limits: Limits, wanted: 
         _check_size(name, size, limits)
     image: Image.Image | None = None
     try:
-        image = _open_header(data, kind, limits)
+        image = open_header(data, kind, limits)
         _check_size(name, image.size, limits)
+        if kind == "PNG":
+            image.load()  # it may hold its Exif behind its pixels, and has no scaled decoding to lose
         orientation = _orientation(image, kind, notes)
         width, height = image.size
         if orientation >= 5:
@@ -311,7 +313,8 @@ def _open_picture(data: bytes, name: str, kind: Format, limits: Limits, wanted: 
     return Decoded(plain, width, height, kind, animated, orientation, icc, tuple(notes))
 
 
-def _open_header(data: bytes, kind: Format, limits: Limits) -> Image.Image:
+def open_header(data: bytes, kind: Format, limits: Limits) -> Image.Image:
+    """The picture with nothing decoded yet; raises whatever Pillow raises."""
     # GIF and WebP make their canvas while opening, so there the guard must already be up; elsewhere it would hide the
     # width and height that the refusal should name.
     with pixel_ceiling(limits.max_pixels if kind in ("GIF", "WEBP") else None):
@@ -369,11 +372,13 @@ def _orientation(image: Image.Image, kind: Format, notes: list[str]) -> int:
     """
     if kind in ("TIFF", "HEIF"):
         return 1
+    block = image.info.get("exif")
+    if not isinstance(block, bytes):
+        return 1
     try:
-        exif = image.info.get("exif")
-        if exif is None and "Raw profile type exif" not in image.info:
-            return 1
-        value = image.getexif().get(Base.Orientation, 1)
+        exif = Image.Exif()  # not image.getexif(), which takes the orientation from XMP where Exif has none
+        exif.load(block)
+        value = exif.get(Base.Orientation, 1)
     except Exception as problem:  # damaged Exif must not cost the picture
         notes.append(f"its Exif block is damaged ({type(problem).__name__})")
         return 1
