@@ -13,7 +13,7 @@ from framed.web.pages import Pages
 from framed.web.pictures import IMMUTABLE, REVALIDATE, asked_size, matches, not_modified, picture_response
 from framed.web.ports import FrameGate, PictureFormat, Pictures, ServerEvent
 from framed.web.presence import Presence
-from framed.web.stream import Connections, serve_events
+from framed.web.stream import Connections, Place, serve_events
 
 SLUG = "[a-z0-9_-]{1,32}"
 SHA256 = "[0-9a-f]{64}"
@@ -102,18 +102,15 @@ class FrameRoutes:
         )
 
     async def events(self, request: web.Request) -> web.StreamResponse:
+        """The frame's stream. A page that only looks (`?look`: the owner's laptop) is not the frame being there."""
         frame, _ = await self._enter(request)
         await self._gate.state(frame)  # an unknown frame is a plain 404, before a stream exists
         async with self._streams.setdefault(frame, Connections(self._streams_per_frame)).one_more() as place:
+            if "look" in request.query:
+                return await self._stream(request, frame, place)
             await self._presence.arrived(frame)
             try:
-                return await serve_events(
-                    request,
-                    self._gate.events(frame),
-                    first=self._present(frame),
-                    place=place,
-                    heartbeat_s=self._heartbeat_s,
-                )
+                return await self._stream(request, frame, place)
             finally:
                 self._presence.left(frame)
 
@@ -130,6 +127,15 @@ class FrameRoutes:
     async def command(self, request: web.Request) -> web.StreamResponse:
         frame, _ = await self._enter(request)
         return envelope_response(await self._gate.command(frame, await read_object(request)))
+
+    async def _stream(self, request: web.Request, frame: str, place: Place) -> web.StreamResponse:
+        return await serve_events(
+            request,
+            self._gate.events(frame),
+            first=self._present(frame),
+            place=place,
+            heartbeat_s=self._heartbeat_s,
+        )
 
     async def _present(self, frame: str) -> AsyncIterator[ServerEvent]:
         yield ServerEvent(event="hello", data={"page": self._pages.frame_version})

@@ -90,6 +90,10 @@ async def serve_events(
         await _write(response, as_text(ServerEvent(event="bye", data={"crowded": place.crowded})))
     except (ConnectionError, TimeoutError, StopAsyncIteration) as end:
         log.debug("stream ended", path=request.path, reason=type(end).__name__)
+    except Exception:
+        if not response.prepared:
+            raise
+        log.exception("stream failed", path=request.path)  # too late for an error answer: the page connects again
     finally:
         ending.cancel()
         following.cancel()

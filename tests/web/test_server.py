@@ -7,8 +7,8 @@ import socket
 import aiohttp
 import pytest
 
-from framed.errors import Busy, Unavailable, UnknownPlaylist
-from framed.web.api import decode_object
+from framed.errors import Busy, FramedError, Unavailable, UnknownPlaylist
+from framed.web.api import STATUS_OF_CODE, decode_object
 from framed.web.ports import ServerEvent
 from framed.web.server import WebServer
 from tests.web.conftest import House
@@ -116,6 +116,13 @@ async def test_a_verb_goes_through_with_its_answer_and_status(house: House, clie
     assert got["health"][0] == 500
     assert "secret" not in json.dumps(got["health"][1])
     assert house.api.calls[0] == ("playlist/get", {"id": "x"}, "http")
+
+
+def test_every_error_code_has_a_status() -> None:
+    def codes(error: type[FramedError]) -> set[str]:
+        return {error.code}.union(*(codes(one) for one in error.__subclasses__()))
+
+    assert codes(FramedError) <= set(STATUS_OF_CODE)
 
 
 async def test_openapi_describes_every_verb(house: House, client: aiohttp.ClientSession) -> None:
@@ -241,6 +248,15 @@ async def test_every_answer_carries_the_security_headers(house: House, client: a
             assert "Server" not in answer.headers
 
 
+async def test_a_token_typed_before_the_script_runs_stays_out_of_the_address(
+    house: House, client: aiohttp.ClientSession
+) -> None:
+    async with client.get(house.at("/login")) as answer:
+        assert '<form id="form" method="post"' in await answer.text()
+    async with client.post(house.at("/login"), data={"token": "x"}) as answer:
+        assert answer.status == 415
+
+
 async def test_pages_revalidate(house: House, client: aiohttp.ClientSession) -> None:
     for path in ("/frame/kitchen", "/static/frame.js", "/static/frame.css", "/static/icon.svg"):
         async with client.get(house.at(path), headers=house.bearer) as answer:
@@ -290,6 +306,15 @@ async def test_a_reload_is_no_absence(house: House, client: aiohttp.ClientSessio
         async with client.get(house.at("/frame/hall/events"), headers=house.bearer) as stream:
             await event(stream)
     assert house.gate.seen == [("hall", True)]
+
+
+async def test_a_stream_that_fails_ends_quietly(house: House, client: aiohttp.ClientSession) -> None:
+    async with client.get(house.at("/frame/hall/events"), headers=house.bearer) as stream:
+        assert [(await event(stream))[0] for _ in range(2)] == ["hello", "state"]
+        house.gate.tell("hall", "not an event")  # type: ignore[arg-type]
+        async with asyncio.timeout(5):
+            assert b"Traceback" not in await stream.read()
+    assert house.gate.listeners("hall") == 0
 
 
 async def test_the_server_stops_while_pages_stream(house: House, client: aiohttp.ClientSession) -> None:

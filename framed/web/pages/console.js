@@ -217,7 +217,7 @@
     say(blank, address ? 'The picture cannot be loaded' : 'Nothing yet. Ask for something above.');
     say(card.querySelector('.playing'), frame.playlist_name ? frame.playlist_name + (frame.count ? ' · ' + (frame.position || 1) + ' of ' + frame.count : '') : 'No playlist');
     say(card.querySelector('.why'), frame.error || frame.why || frame.caption || '');
-    card.querySelector('.tool').href = '/frame/' + encodeURIComponent(frame.frame);
+    card.querySelector('.tool').href = '/frame/' + encodeURIComponent(frame.frame) + '?look=1';
     var pause = card.querySelector('[data-action=pause],[data-action=resume]'), label = frame.paused ? 'Resume' : 'Pause';
     pause.dataset.action = label.toLowerCase();
     pause.title = label;

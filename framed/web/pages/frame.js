@@ -10,6 +10,7 @@
   var version = document.documentElement.getAttribute('data-version');
   var asked = new URLSearchParams(location.search);
   var key = asked.get('k');
+  var looking = asked.has('look');   // the owner looks in from another device: its size is not the frame's
   var fadeMs = asked.has('fade') ? Math.max(0, Math.min(10000, Number(asked.get('fade')) || 0)) : FADE_MS;
 
   function at(id) { return document.getElementById(id); }
@@ -199,7 +200,7 @@
     reconnect = 0;
     if (stream) { stream.close(); stream = null; }
     if (!window.EventSource) { schedulePoll(0); return; }
-    stream = new EventSource(address('events'));
+    stream = new EventSource(address('events', looking ? 'look=1' : ''));
     stream.onerror = lost;
     stream.addEventListener('hello', function (event) {
       failures = 0;
@@ -253,7 +254,7 @@
   }
 
   function poll() {
-    fetch(address('show.json', 'poll=1'), { credentials: 'same-origin', cache: 'no-cache' }).then(function (answer) {
+    fetch(address('show.json', looking ? '' : 'poll=1'), { credentials: 'same-origin', cache: 'no-cache' }).then(function (answer) {
       at('away-text').textContent = answer.status === 401 || answer.status === 403 ? 'This frame’s link is no longer valid' : 'Waiting for framed';
       if (!answer.ok) { throw new Error('framed answered ' + answer.status); }
       return answer.json();
@@ -271,6 +272,7 @@
 
   var told = '', telling = 0;
   function sayHello() {
+    if (looking) { return; }
     var ratio = window.devicePixelRatio || 1;
     told = innerWidth + 'x' + innerHeight + 'x' + ratio;
     post('hello', {
@@ -288,12 +290,13 @@
   }
 
   function reportShown(what) {
+    if (looking) { return; }
     post('report', { v: 1, item: what.item, shown_at: new Date().toISOString() }).catch(absent);
   }
 
   var lastError = 0;
   function reportError(message) {
-    if (Date.now() - lastError < 30000) { return; }
+    if (looking || Date.now() - lastError < 30000) { return; }
     lastError = Date.now();
     post('report', { v: 1, item: shown ? shown.item : null, error: message.slice(0, 200) }).catch(absent);
   }
