@@ -18,13 +18,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import psutil
 import structlog
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from framed.errors import ConfigError, FramedError, Unavailable
+from framed.mqtt.client import MqttSettings
 from framed.mqtt.topics import check_slug
 
 log = structlog.get_logger(__name__)
@@ -65,6 +66,10 @@ class Endpoint:
     password: SecretStr
     kind: BrokerKind
     note: str
+
+    def settings(self, **more: Any) -> MqttSettings:
+        """For the daemon's own client: MQTT 5 on Mosquitto, 3.1.1 on iotcore, whose 5 forgets sessions."""
+        return MqttSettings(host=self.host, port=self.port, username=self.username, password=self.password, **more)
 
 
 class _Running(BaseModel):

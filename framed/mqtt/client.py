@@ -420,7 +420,7 @@ class MqttClient:
 
     async def _stay_connected(self) -> None:
         attempt = 0
-        while not self._stopping:
+        while True:
             self._up_since = math.inf
             try:
                 await self._connect_once()
@@ -429,6 +429,8 @@ class MqttClient:
             except Exception:
                 self._last_error = "framed's MQTT connection failed inside; the log has the traceback."
                 log.exception("mqtt connection failed inside, connecting again")
+            if self._stopping:
+                return  # the cancellation met a broken connection and was lost in it
             if time.monotonic() - self._up_since > _GOOD_CONNECTION_S:
                 attempt = self._short_lived = 0
             await asyncio.sleep(self._pause_s(attempt))
@@ -518,6 +520,7 @@ class MqttClient:
             will=will,
             keepalive=settings.keepalive,
             tls_context=tls,
+            max_queued_incoming_messages=10_000,  # only fills while `on_overflow` holds the reader back
             on_refused=self._publish_refused,
             connect_timeout_s=settings.connect_timeout_s,
             **(only_five if five else {"clean_session": False}),
@@ -677,7 +680,7 @@ class MqttClient:
             log.warning("message too large to read", topic=incoming.topic, bytes=len(incoming.payload))
             return False
         if incoming.retain and self._is_command(incoming.topic):
-            if incoming.payload and incoming.topic not in self._refused_said:
+            if incoming.payload and incoming.topic not in self._refused_said and len(self._refused_said) < 100:
                 self._refused_said.add(incoming.topic)
                 log.warning("retained command refused, publish it without retain", topic=incoming.topic)
             return False
@@ -712,6 +715,8 @@ class MqttClient:
                 await self._on_message(incoming)
             except Exception:
                 log.exception("handling a message failed", topic=incoming.topic)
+            if self._inbox.empty():
+                self._refused_said.discard("overflow")
 
     # Sentences
 

@@ -105,7 +105,7 @@ class Outbox:
             self._enqueue(message)
             self._bound(self._queue, self._open_limit, "The broker takes messages more slowly than they are made.")
         elif message.qos == 0:
-            self._drop(message, "A message without delivery guarantee found no connection.")
+            message.settle(Unavailable("There is no connection, and the message has no delivery guarantee."))
         else:
             self._waiting.append(message)
             self._bound(self._waiting, self._waiting_limit, "Too many messages wait for the broker to come back.")

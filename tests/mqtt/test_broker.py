@@ -122,9 +122,29 @@ async def test_client_and_broker_of_ours_speak_both_versions(either: ManagedBrok
         await until(lambda: [incoming.payload for incoming in seen] == [b"the beach"])
         await daemon.publish(TOPICS.thumb("hall"), b"\xff" * 200_000, retain=True, wait=True)
         await home.wait_for(TOPICS.thumb("hall"))
-        await home.publish(TOPICS.status, "offline") if endpoint.kind == "iotcore" else None
     async with peer(endpoint, either.credentials("framed"), TOPICS.status) as late:
         await late.wait_for(TOPICS.status, "offline")
+
+
+@pytest.mark.parametrize("five", [True, False])
+async def test_own_offline_is_answered_on_our_broker(either: ManagedBroker, five: bool) -> None:
+    endpoint = await either.start()
+    async with client(endpoint, five=five), peer(endpoint, either.credentials("framed"), TOPICS.status) as other:
+        await other.wait_for(TOPICS.status, "online")
+        await other.publish(TOPICS.status, "offline", retain=True)
+        await other.wait_for(TOPICS.status, "online", count=2)
+
+
+async def test_endpoint_gives_settings_that_work(either: ManagedBroker) -> None:
+    endpoint = await either.start()
+    daemon = MqttClient(endpoint.settings(), status_topic=TOPICS.status, subscriptions=(), on_message=ignore)
+    async with daemon, asyncio.timeout(10):
+        await daemon.wait_connected()
+        assert daemon.state.protocol == {"mosquitto": "5", "iotcore": "3.1.1"}[endpoint.kind]
+
+
+async def ignore(incoming: Incoming) -> None:
+    pass
 
 
 async def test_everything_stands_again_after_the_broker_died(either: ManagedBroker) -> None:
