@@ -90,12 +90,13 @@ MOVABLE_FEASTS: dict[tuple[str, ...], Feast] = {
 
 # After these a feast, season or time of day names a thing and no date: a Christmas tree, a winter coat, the night sky.
 OBJECTS = frozenset(
-    """tree trees market markets lights light cookie cookies present presents card cards bauble baubles stocking stockings
-    sweater sweaters jumper jumpers pudding star song songs decoration decorations wreath dinner egg eggs bunny bunnies
-    basket costume costumes pumpkin pumpkins turkey coat coats dress dresses hat hats jacket jackets boots clothes leaves
-    leaf foliage colours colors colour color flower flowers house wonderland solstice olympics camp sale sky skies club
-    market stars gown shift coffee glory dew fog mist sun sunlight bell bells cake cakes roast brunch lunch train onion
-    onions roll rolls water fever garden gardens""".split()
+    """tree trees market markets lights light cookie cookies present presents card cards bauble baubles
+        stocking stockings sweater sweaters jumper jumpers pudding star song songs decoration decorations wreath
+        dinner egg eggs bunny bunnies basket costume costumes pumpkin pumpkins turkey coat coats dress dresses
+        hat hats jacket jackets boots clothes leaves leaf foliage colours colors colour color flower flowers
+        house wonderland solstice olympics camp sale sky skies club market stars gown shift coffee glory dew fog
+        mist sun sunlight bell bells cake cakes roast brunch lunch train onion onions roll rolls water fever
+        garden gardens""".split()
 )
 
 _SMALL = {

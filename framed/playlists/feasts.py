@@ -91,3 +91,38 @@ def season_window(season: Season, hemisphere: Hemisphere) -> tuple[int, int, int
     first = _FIRST_MONTH[hemisphere][season]
     last = (first + 1) % 12 + 1
     return first, 1, last, month_end(2000, last).day
+
+
+def days_later(day: date, days: int) -> date:
+    try:
+        return day + timedelta(days=days)
+    except OverflowError:
+        return date.min if days < 0 else date.max
+
+
+def months_later(day: date, months: int) -> date:
+    """The day `months` later (earlier if negative), or the last day of that month where it has no such day."""
+    index = day.year * 12 + day.month - 1 + months
+    year, month = divmod(index, 12)
+    if year < 1:
+        return date.min
+    if year > 9999:
+        return date.max
+    return date(year, month + 1, min(day.day, month_end(year, month + 1).day))
+
+
+def third_of(days: tuple[date, date], part: int, unit: str) -> tuple[date, date]:
+    """The early (0), middle (1) or late (2) third, cut where people cut: at the 10th, at months, at whole years."""
+    first, last = days
+    if unit == "month":
+        cuts = [first, first.replace(day=11), first.replace(day=21), days_later(last, 1)]
+    elif unit == "decade":
+        cuts = [date(first.year + years, 1, 1) for years in (0, 4, 7, 10)]
+    elif unit == "year" and first.month == 1 and first.day == 1 and first.year == last.year:
+        cuts = [date(first.year + month // 12, month % 12 + 1, 1) for month in (0, 4, 8, 12)]
+    elif unit == "season":
+        cuts = [months_later(first, months) for months in (0, 1, 2, 3)]
+    else:
+        length = (last - first).days + 1
+        cuts = [first + timedelta(days=length * step // 3) for step in range(3)] + [days_later(last, 1)]
+    return cuts[part], max(cuts[part], days_later(cuts[part + 1], -1))

@@ -10,20 +10,26 @@ from framed.playlists.plan import DateRange, QueryPlan, Span, TimeOfDay, Yearly
 T = TypeVar("T")
 _TIMES: tuple[TimeOfDay, ...] = ("morning", "midday", "afternoon", "evening", "night")
 _GROUPS: dict[Slot, str] = {
-    "person": "who", "unknown_name": "who", "place": "where", "unknown_place": "where", "folder": "where", "date": "when",
+    "person": "who", "unknown_name": "who", "place": "where", "unknown_place": "where", "folder": "where",
+    "date": "when",
 }  # fmt: skip
 _CONTENT = frozenset(_GROUPS) | {
-    "kind", "people", "everyone", "orientation", "favourites", "quality", "blurry", "colour", "mono", "must_text", "word",
+    "kind", "people", "everyone", "orientation", "favourites", "quality", "blurry", "colour", "mono", "must_text",
+    "word",
     "light", "nobody",
 }  # fmt: skip
 _ASKING = frozenset(
-    """people_all people_any places_any folders_any semantic kinds colours must_text unknown_names unknown_places""".split()
+    """people_all people_any places_any folders_any semantic kinds colours must_text unknown_names
+    unknown_places""".split()
 )
 _JOINTS = frozenset({"and", "or", "comma"})
 _FIELDS: dict[Slot, str] = {
-    "kind": "kinds", "people": "some_people", "nobody": "some_people", "everyone": "some_people", "alone": "only_people",
-    "orientation": "orientation", "favourites": "favourites", "quality": "quality", "blurry": "quality", "colour": "colours",
-    "mono": "monochrome", "new": "new", "sort": "sort", "interval": "interval_s", "named": "named", "must_text": "must_text",
+    "kind": "kinds", "people": "some_people", "nobody": "some_people", "everyone": "some_people",
+    "alone": "only_people",
+    "orientation": "orientation", "favourites": "favourites", "quality": "quality", "blurry": "quality",
+    "colour": "colours",
+    "mono": "monochrome", "new": "new", "sort": "sort", "interval": "interval_s", "named": "named",
+    "must_text": "must_text",
     "follow_up": "follow_up", "frame": "frame", "unknown_frame": "unknown_frame", "all_frames": "all_frames",
     "count": "count", "all": "count", "unknown_name": "unknown_names", "unknown_place": "unknown_places",
 }  # fmt: skip

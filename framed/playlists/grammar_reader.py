@@ -80,7 +80,9 @@ def _meaning(sentence: Sentence, at: int) -> Item | None:
 
 def _in_folder(sentence: Sentence, at: int, found: Found) -> bool:
     """ "from the Summer 2019 album" names an album."""
-    return any((item := grammar_names.explicit_folder(sentence, j)) and item.last >= found.end for j in range(at, at + 3))
+    return any(
+        (item := grammar_names.explicit_folder(sentence, j)) and item.last >= found.end for j in range(at, at + 3)
+    )
 
 
 def _length(item: Item) -> int:
@@ -157,7 +159,7 @@ def _filler(sentence: Sentence, at: int) -> Item | None:
     size, _ = FILLER_TABLE.longest(sentence.keys, at)
     if not size:
         return None
-    if tuple(sentence.keys[at : at + size])[0] == "all" and sentence.photo_at(at + size):
+    if sentence.keys[at] == "all" and sentence.photo_at(at + size):
         return Item("all", at, at + size)
     return Item("filler", at, at + size)
 

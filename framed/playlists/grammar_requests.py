@@ -1,4 +1,5 @@
-"""What a sentence asks of the playlist and the frame: which frame, how many, how long, in what order, under what name."""
+"""What a sentence asks of the playlist and the frame: which frame, how many, how long, in what order, under what
+name."""
 
 from framed.playlists.date_words import number
 from framed.playlists.grammar_sentence import Item, Sentence
@@ -10,26 +11,27 @@ from framed.playlists.grammar_words import (
     NEGATOR_WORDS,
     PHOTO_WORDS,
     PREPOSITIONS,
+    phrases,
 )
 
 _ONTO = frozenset({"on", "to", "onto"})
 _FRAME_LEADS = _ONTO | {"in", "for", "at", "via"}
 _DETERMINERS = frozenset({"the", "my", "our", "a", "this", "that"})
 _AFTER_FRAME = frozenset(
-    """every each now tonight please call save name newest oldest latest random shuffled sorted last yesterday today since
-    change switch for one until changing rotating no not without only just everything all while show put best""".split()
+    """every each now tonight please call save name newest oldest latest random shuffled sorted last yesterday
+        today since change switch for one until changing rotating no not without only just everything all while
+        show put best""".split()
 )
 _UNITS_S = {"second": 1, "sec": 1, "s": 1, "minute": 60, "min": 60, "hour": 3600, "hr": 3600, "h": 3600}
 _LONG_UNITS_S = {"day": 86_400, "week": 604_800}
 _CHANGES = frozenset(
-    """change changes changing switch switching rotate rotating swap swapping update updating refresh advance cycle
-    cycling""".split()
+    """change changes changing switch switching rotate rotating swap swapping update updating refresh advance
+        cycle cycling""".split()
 )
-_NAMING = tuple(
-    tuple(words.split())
-    for words in """call it,call this,call them,call the playlist,call that,name it,name this,name the playlist,save it as,
-    save this as,save them as,save that as,save as,save under,save it under,title it,titled,store it as,playlist called,
-    playlist named,slideshow called,slideshow named,save the playlist as""".replace("\n", "").split(",")
+_NAMING = phrases(
+    """call it, call this, call them, call the playlist, call that, name it, name this, name the playlist, save it
+    as, save this as, save them as, save that as, save as, save under, save it under, title it, titled, store it
+    as, playlist called, playlist named, slideshow called, slideshow named, save the playlist as"""
 )
 _FIRST_OF_NAMING = frozenset(words[0] for words in _NAMING)
 

@@ -14,8 +14,10 @@ _TIMES = {
 }  # fmt: skip
 _SORTS = {"newest": "newest first", "oldest": "oldest first", "best": "best first", "random": "in random order"}
 _FEASTS = {
-    "easter": "Easter", "easter_sunday": "Easter Sunday", "easter_monday": "Easter Monday", "good_friday": "Good Friday",
-    "pentecost": "Pentecost", "thanksgiving": "Thanksgiving", "mothers_day": "Mother's Day", "fathers_day": "Father's Day",
+    "easter": "Easter", "easter_sunday": "Easter Sunday", "easter_monday": "Easter Monday",
+    "good_friday": "Good Friday",
+    "pentecost": "Pentecost", "thanksgiving": "Thanksgiving", "mothers_day": "Mother's Day",
+    "fathers_day": "Father's Day",
 }  # fmt: skip
 
 

@@ -12,9 +12,11 @@ from framed.playlists.grammar_words import ARTICLES, FUNCTION_WORDS, PHOTO_WORDS
 from framed.playlists.plan import AskSettings
 
 Slot = Literal[
-    "person", "unknown_name", "place", "unknown_place", "folder", "frame", "unknown_frame", "all_frames", "date", "count",
+    "person", "unknown_name", "place", "unknown_place", "folder", "frame", "unknown_frame", "all_frames", "date",
+    "count",
     "all", "kind", "people", "nobody", "everyone", "alone", "orientation", "favourites", "quality", "blurry", "colour",
-    "mono", "new", "sort", "interval", "named", "must_text", "follow_up", "negator", "only", "and", "or", "comma", "stop",
+    "mono", "new", "sort", "interval", "named", "must_text", "follow_up", "negator", "only", "and", "or", "comma",
+    "stop",
     "but", "preposition", "function", "filler", "photo", "word", "light",
 ]  # fmt: skip
 _CONTEXT = 8  # empty keys after the end, so that looking ahead needs no bounds

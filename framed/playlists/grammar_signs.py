@@ -1,4 +1,5 @@
-"""Words that name a field of the plan: kinds, orientation, favourites, quality, colours, newness, text in the picture."""
+"""Words that name a field of the plan: kinds, orientation, favourites, quality, colours, newness, text in the
+picture."""
 
 from framed.playlists.grammar_names import quoted_ids
 from framed.playlists.grammar_requests import frame, interval
@@ -13,12 +14,14 @@ _SHAPES = {
 _GENRES = frozenset("portrait portraits landscape landscapes selfie selfies close photography".split())
 _SAYS = (
     ("with", "text", "that", "says"), ("with", "the", "text", "that", "says"), ("with", "text", "saying"),
-    ("that", "says"), ("that", "say"), ("which", "says"), ("which", "say"), ("saying",), ("reading",), ("that", "reads"),
+    ("that", "says"), ("that", "say"), ("which", "says"), ("which", "say"), ("saying",), ("reading",), ("that",
+    "reads"),
     ("with", "the", "text"), ("with", "the", "words"), ("with", "the", "word"), ("containing", "the", "text"),
     ("containing", "the", "words"), ("where", "it", "says"), ("with", "text"), ("labelled",), ("says",),
 )  # fmt: skip
 _PLAIN_SIGNS: dict[str, Slot] = {
-    "kind": "kind", "people": "people", "nobody": "nobody", "everyone": "everyone", "alone": "alone", "blurry": "blurry",
+    "kind": "kind", "people": "people", "nobody": "nobody", "everyone": "everyone", "alone": "alone",
+    "blurry": "blurry",
     "orientation": "orientation", "sort": "sort",
 }  # fmt: skip
 

@@ -45,9 +45,10 @@ _OE = frozenset("shoes canoes toes oboes hoes does".split())
 
 # Emoji whose Unicode name says something else than what people mean by it.
 _EMOJI = {
-    "❤": "heart", "♥": "heart", "☀": "sun", "⛄": "snowman", "☃": "snowman", "⚽": "football", "⭐": "star", "❄": "snow",
-    "🎂": "birthday cake", "🎄": "christmas tree", "🎃": "pumpkin", "🏖": "beach", "🏔": "mountain", "⛰": "mountain",
-    "🌅": "sunrise", "🌇": "sunset", "👶": "baby", "👪": "family", "🚗": "car", "🐕": "dog", "🐈": "cat",
+    "❤": "heart", "♥": "heart", "☀": "sun", "⛄": "snowman", "☃": "snowman", "⚽": "football",
+    "⭐": "star", "❄": "snow", "🎂": "birthday cake", "🎄": "christmas tree", "🎃": "pumpkin", "🏖": "beach",
+    "🏔": "mountain", "⛰": "mountain", "🌅": "sunrise", "🌇": "sunset", "👶": "baby", "👪": "family",
+    "🚗": "car", "🐕": "dog", "🐈": "cat",
 }  # fmt: skip
 _EMOJI_NOISE = frozenset("face sign symbol with open smiling eyes and of emoji modifier fitzpatrick".split())
 

@@ -61,7 +61,7 @@ class DateRange(_Data):
 
 
 class Yearly(_Data):
-    """A stretch of days that comes back every year, both ends inclusive; it crosses New Year when it ends before it starts.
+    """A stretch of days that comes back every year, both ends inclusive; it may cross New Year.
 
     A movable feast is named in `feast`, and the days are then the widest window it can fall into: use `days`.
     """
@@ -111,9 +111,9 @@ class Span(_Data):
 class QueryPlan(_Data):
     """Everything a playlist is built from. Lists named `_any` are alternatives, `_all` all hold, `_none` are excluded.
 
-    `dates` are alternatives among themselves; `yearly` and `seasons` are together one list of alternatives; a photo must
-    satisfy both. `labels` gives the display name of every id used, under "people:<id>", "places:<id>", "folders:<id>",
-    "frames:<id>", so that the plan can be read without the library.
+    `dates` are alternatives among themselves; `yearly` and `seasons` are together one list of alternatives; a photo
+    must satisfy both. `labels` gives the display name of every id used, under "people:<id>", "places:<id>",
+    "folders:<id>", "frames:<id>", so that the plan can be read without the library.
     """
 
     v: int = 1
