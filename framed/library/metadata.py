@@ -32,8 +32,8 @@ _EDITORS: Final = re.compile(
     re.IGNORECASE,
 )
 _EDITED_NAMES: Final = re.compile(r"(?:^IMG_E\d{4}|[-_ ](?:edited|edit|bearbeitet|modifié|editado|modificato)\b)", re.I)
-# English, German, French, Spanish and Portuguese, Dutch, Italian, the Nordic languages, Polish, Czech, Turkish, Russian,
-# Japanese, Chinese, Korean
+# English, German, French, Spanish, Portuguese, Dutch, Italian, the Nordic languages, Polish, Czech, Turkish,
+# Russian, Japanese, Chinese, Korean
 _SCREENSHOT_NAMES: Final = re.compile(
     r"screen[-_ ]?shot|screen[-_ ]?cap|bildschirm(?:foto|aufnahme)|capture[-_ ]d.?[ée]cran"
     r"|captura[-_ ]de[-_ ](?:pantalla|tela|ecr[ãa])|schermafbeelding|schermata|istantanea"
