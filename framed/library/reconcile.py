@@ -294,8 +294,9 @@ class Pass:
         """Blocks. Whether a stored file is no longer at its place; a hard link is, and stays another file."""
         if place.root not in self._configured:
             return True
+        path = os.path.join(place.root, place.folder, place.name)
         try:
-            status = os.lstat(os.path.join(place.root, place.folder, place.name))
+            status = os.stat(path) if self._walker.follows else os.lstat(path)
         except (FileNotFoundError, NotADirectoryError):
             return True
         except OSError:

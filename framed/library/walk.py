@@ -181,7 +181,7 @@ class Walker:
 
     def __init__(self, root: Root, suffixes: frozenset[str], scandir: Scandir = os.scandir) -> None:
         self.top = os.fsencode(root.path)
-        self._follow = root.follow_symlinks
+        self.follows = root.follow_symlinks
         self._suffixes = frozenset(b"." + suffix.lower().lstrip(".").encode() for suffix in suffixes)
         self._exclude = _Globs([*(EXCLUDED if root.default_excludes else ()), *root.exclude])
         self._include = _Globs(root.include) if root.include else None
@@ -201,7 +201,7 @@ class Walker:
             try:
                 mode = os.lstat(self.path(path)).st_mode
                 if stat.S_ISLNK(mode):
-                    if not self._follow or not self._leads_out(self.path(parent), self.path(path)):
+                    if not self.follows or not self._leads_out(self.path(parent), self.path(path)):
                         return None
                     mode = os.stat(self.path(path)).st_mode
             except OSError:
@@ -256,7 +256,7 @@ class Walker:
     def _take(self, entry: Any, listing: Listing, sidecars: dict[bytes, int], included: bool) -> None:
         name: bytes = entry.name
         link = entry.is_symlink()
-        if link and not (self._follow and self._leads_out(self.path(listing.folder), entry.path)):
+        if link and not (self.follows and self._leads_out(self.path(listing.folder), entry.path)):
             listing.skipped += 1
             return
         if entry.is_dir():
