@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import structlog
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from framed.errors import BadRequest
 from framed.frames.base import Dither, Panel
@@ -39,6 +40,10 @@ _MODES: dict[Dither, str] = {
 }
 _MONOCHROME_CHROMA = 8.0  # 95th percentile in CIELAB; what hokku's frames settled on
 _MONOCHROME_SIDE = 200
+_COLOURED_INK = 16.5  # CIELAB chroma from which an ink has a hue: measured blacks reach 15, dull greens have 18
+_MIXABLE = 200.0  # degrees between two inks whose mixtures still have the hues between them
+_HUE_NEAR, _HUE_FAR = 15.0, 42.0  # degrees beside an ink: kept as it is; grey
+_LUT_SIDE = 25
 
 
 def parse_colour(colour: str) -> Rgb:
@@ -127,14 +132,19 @@ def lab(rgb: npt.ArrayLike) -> Floats:
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
 
 
-def unlab(lightness: float, hue: float, chroma: float) -> Rgb:
-    """8-bit sRGB of a CIELAB lightness, hue (radians) and chroma; what sRGB cannot show is clipped."""
+def unlab(colours: npt.ArrayLike) -> npt.NDArray[np.uint8]:
+    """8-bit sRGB of CIELAB, the last axis being the channel; what sRGB cannot show is clipped."""
+    lightness, a, b = np.moveaxis(np.asarray(colours, dtype=np.float64), -1, 0)
     y = (lightness + 16) / 116
-    curved = np.array([y + chroma * np.cos(hue) / 500, y, y - chroma * np.sin(hue) / 200])
+    curved = np.stack([y + a / 500, y, y - b / 200], axis=-1)
     xyz = np.where(curved > 6 / 29, curved**3, (curved - 16 / 116) / 7.787) * _WHITE
-    linear = np.linalg.solve(_TO_XYZ.astype(np.float64), xyz).clip(0, 1)
-    red, green, blue = (int(np.abs(_LINEAR - value).argmin()) for value in linear)
-    return red, green, blue
+    return _encoded(xyz @ np.linalg.inv(_TO_XYZ.astype(np.float64)).T)
+
+
+def _encoded(linear: npt.ArrayLike) -> npt.NDArray[np.uint8]:
+    clipped = np.clip(linear, 0, 1)
+    srgb = np.where(clipped <= 0.0031308, clipped * 12.92, 1.055 * clipped ** (1 / 2.4) - 0.055)
+    return np.asarray(srgb * 255 + 0.5, dtype=np.uint8)
 
 
 def is_monochrome(image: Image.Image) -> bool:
@@ -163,6 +173,8 @@ def dither(image: Image.Image, inks: Inks, *, mode: Dither, tone: float, monochr
         # A tint of the inks that the picture cannot show would pile up as error, so only lightness takes part.
         image = image.convert("L").convert("RGB")
         colours = [_grey_of(colour) for colour in colours]
+    elif (reach := _hue_filter(tuple(colours))) is not None:
+        image = image.filter(reach)
     if len(colours) == 256:
         indices = image.convert("L")
     elif _DIFFUSER == "rust":
@@ -179,6 +191,35 @@ def _neutral(inks: Inks) -> list[int]:
     return [index for index, (r, g, b) in enumerate(inks.wire) if r == g == b or index in ends]
 
 
+@cache
+def _hue_filter(colours: tuple[Rgb, ...]) -> ImageFilter.Color3DLUT | None:
+    """Greys out the hues that no mixture of the inks gets near, None where there are none such.
+
+    On black, white and red paper, leaves would else be diffused into red: the one ink that has any colour.
+    """
+    _, a, b = np.moveaxis(lab(colours), -1, 0)
+    hues = np.sort(np.degrees(np.arctan2(b, a))[np.hypot(a, b) > _COLOURED_INK] % 360)
+    if hues.size == 0:
+        return None
+    following = np.append(hues[1:], hues[0] + 360)
+    gaps = [(start, end) for start, end in zip(hues, following, strict=True) if end - start > _MIXABLE]
+    if not gaps:
+        return None
+    levels = np.linspace(0, 255, _LUT_SIDE)
+    blue, green, red = np.meshgrid(levels, levels, levels, indexing="ij")
+    cube = lab(np.rint(np.stack([red, green, blue], axis=-1)))
+    hue = np.degrees(np.arctan2(cube[..., 2], cube[..., 1]))
+    keep = np.ones(hue.shape)
+    for start, end in gaps:
+        into, left = (hue - start) % 360, (end - hue) % 360
+        inside = into < end - start
+        # The gap may span the whole circle: one ink, whose both sides fade.
+        away = np.minimum(into, left)
+        keep = np.where(inside, np.clip((_HUE_FAR - away) / (_HUE_FAR - _HUE_NEAR), 0, 1), keep)
+    cube[..., 1:] *= keep[..., None]
+    return ImageFilter.Color3DLUT(_LUT_SIDE, (unlab(cube) / np.float32(255)).ravel().tolist())
+
+
 def _grey_of(colour: Rgb) -> Rgb:
     luminance = float(_TO_XYZ[1] @ _LINEAR[list(colour)])
     level = int(np.abs(_LINEAR - luminance).argmin())
@@ -186,8 +227,12 @@ def _grey_of(colour: Rgb) -> Rgb:
 
 
 def _dither_rust(image: Image.Image, colours: Sequence[Rgb], mode: Dither, tone: float) -> Image.Image:
-    names = {f"ink {index}": colour for index, colour in enumerate(colours)}
-    palette = epaper_dithering.ColorPalette(colors=names, accent="ink 0")
+    # Its tone compression takes the first colour for black and the second for white, whatever they are.
+    lightness = lab(colours)[:, 0]
+    dark, light = int(np.argmin(lightness)), int(np.argmax(lightness))
+    order = [dark, light, *(index for index in range(len(colours)) if index not in (dark, light))]
+    names = {f"ink {index}": colours[index] for index in order}
+    palette = epaper_dithering.ColorPalette(colors=names, accent=f"ink {dark}")
     result: Image.Image = epaper_dithering.dither_image(
         image,
         palette,
@@ -196,7 +241,8 @@ def _dither_rust(image: Image.Image, colours: Sequence[Rgb], mode: Dither, tone:
         tone=tone,  # its own default is off
         gamut=0.0,  # changed nothing on twelve photos and costs as much again
     )
-    return Image.frombytes("L", result.size, result.tobytes())
+    indices = Image.frombytes("L", result.size, result.tobytes())
+    return indices.point(order + [0] * (256 - len(order)))
 
 
 def _dither_pillow(image: Image.Image, colours: Sequence[Rgb], mode: Dither, tone: float) -> Image.Image:
@@ -219,9 +265,8 @@ def compress_lightness(image: Image.Image, colours: Sequence[Rgb], strength: flo
     scaled = np.where(lightness > 8, ((lightness + 16) / 116) ** 3, lightness / 903.3)
     gain = scaled / np.maximum(luminance, 1e-4)
     # Black has no hue to keep: lift it as grey, or the gain would leave it where it is.
-    target = np.where(luminance[..., None] < 1e-4, scaled[..., None], linear * gain[..., None]).clip(0, 1)
-    srgb = np.where(target <= 0.0031308, target * 12.92, 1.055 * target ** (1 / 2.4) - 0.055)
-    return Image.fromarray((srgb * 255 + 0.5).astype(np.uint8))
+    target = np.where(luminance[..., None] < 1e-4, scaled[..., None], linear * gain[..., None])
+    return Image.fromarray(_encoded(target))
 
 
 def paint(indices: Image.Image, colours: Sequence[Rgb]) -> Image.Image:

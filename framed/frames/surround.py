@@ -15,6 +15,9 @@ _BACKDROP_BLUR = 5.0
 _BACKDROP_LIGHT = 0.56
 _BACKDROP_COLOUR = 0.92
 _CORE = (250, 248, 243)  # the white core of mat board, seen on the bevel
+_LAMP = 3.0  # 8-bit levels
+_GRAIN = 0.4
+_GRAIN_TILE = 256
 _LOW_WEIGHT = 0.10  # of the mat's width: pictures hang a little above the middle of their mat
 _DARK_MEDIAN, _DARK_LIGHTS = 30.0, 62.0  # L* under which a light mat would outshine the photo
 
@@ -61,7 +64,7 @@ def on_blur(photo: Image.Image, picture: Image.Image, size: tuple[int, int]) -> 
 
 def on_matte(picture: Image.Image, size: tuple[int, int], matte: Matte) -> Laid:
     colour = mat_colour(picture, matte)
-    canvas = Image.new("RGB", size, colour)
+    canvas = _board(size, colour)
     lift = min(round(_edge(size, matte) * _LOW_WEIGHT), (size[1] - picture.height) // 2)
     left, top, right, bottom = _centred(picture.size, size)
     box = left, top - lift, right, bottom - lift
@@ -71,6 +74,18 @@ def on_matte(picture: Image.Image, size: tuple[int, int], matte: Matte) -> Laid:
     if matte.style == "mat":
         _cut_bevel(canvas, box, colour)
     return Laid(canvas, box, colour)
+
+
+def _board(size: tuple[int, int], colour: Rgb) -> Image.Image:
+    """Mat board under a lamp: a little lighter at the top than at the foot, with the faint grain of cotton paper."""
+    light = np.linspace(_LAMP, -_LAMP, size[1], dtype=np.float32)[:, None]
+    fibres = np.random.default_rng(7).normal(0, 1, (_GRAIN_TILE, _GRAIN_TILE)).astype(np.float32)
+    fibres = (fibres + np.roll(fibres, 1, axis=1) + np.roll(fibres, (1, 2), axis=(0, 1))) * _GRAIN
+    rows, columns = -(-size[1] // _GRAIN_TILE), -(-size[0] // _GRAIN_TILE)
+    relief = light + np.tile(fibres, (rows, columns))[: size[1], : size[0]]
+    relief = np.rint(relief).astype(np.int16)
+    channels = [Image.fromarray((relief + level).clip(0, 255).astype(np.uint8)) for level in colour]
+    return Image.merge("RGB", channels)
 
 
 def mat_colour(picture: Image.Image, matte: Matte) -> Rgb:
@@ -83,9 +98,11 @@ def mat_colour(picture: Image.Image, matte: Matte) -> Rgb:
     median, lights = float(np.median(lightness)), float(np.percentile(lightness, 90))
     dark = matte.colour == "dark" or (matte.colour == "auto" and median < _DARK_MEDIAN and lights < _DARK_LIGHTS)
     hue, chroma = _leading_hue(colours)
-    if dark:
-        return unlab(15.0, hue, min(0.16 * chroma, 5.0))
-    return unlab(93.0, hue, min(0.10 * chroma, 4.0))
+    strength = min(0.09 * chroma, 3.2)
+    # Board is never pure: a little ivory under the tint keeps a red photo's mat from turning pink.
+    a, b = strength * float(np.cos(hue)), strength * float(np.sin(hue)) + (1.0 if dark else 3.2)
+    red, green, blue = (int(channel) for channel in unlab([17.0 if dark else 91.0, a, b]))
+    return red, green, blue
 
 
 def _leading_hue(colours: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> tuple[float, float]:
