@@ -397,7 +397,8 @@ class Points:
                 return None
             year = self._year_after(end)
             if year is not None:
-                return Point(year[1], "feast", days=placed(recurring, year[0]), yearly=recurring)
+                first = year[0] - recurring.crosses_new_year  # New Year 2020 begins on 31 December 2019
+                return Point(year[1], "feast", days=placed(recurring, first), yearly=recurring)
             return Point(end, "feast", yearly=recurring)
         return None
 

@@ -119,6 +119,9 @@ class Fold:
         item = self._items[at]
         if self._scope.active and not self._takes(at):
             self._end_scope()
+        counted = item.slot == "people" and self._run is not None and self._run[1] == item.first
+        if counted and not self._scope.active:  # "two people", "old people"
+            self._extend_run(item)
         if item.slot not in {"word", "light"}:
             self._close_run()
         if self._scope.active:
@@ -380,8 +383,11 @@ class Fold:
 
     def _refuse(self, item: Item) -> None:
         fields, slot = self._fields, item.slot
-        if slot in {"word", "light"} or (
-            slot in {"blurry", "colour", "quality", "orientation"} and self._describes(item)
+        counted = slot == "people" and self._refused is not None and self._refused[1] == item.first  # "old people"
+        if (
+            counted
+            or slot in {"word", "light"}
+            or (slot in {"blurry", "colour", "quality", "orientation"} and self._describes(item))
         ):
             first = self._refused[0] if self._refused else item.first
             self._refused = (first, item.last)

@@ -145,7 +145,7 @@ def _means_person(sentence: Sentence, at: int, size: int, found: Found | None) -
         return size > 1 or previous not in {"a", "an"}
     if not (key in WORD_NAMES or key in _CALENDAR or _known_word(sentence, at)):
         return True
-    if after == "'s":
+    if after == "'s" or len(sentence.tokens) == 1:
         return True
     if previous in ARTICLE_BEFORE_WORD or (key in MODALS and previous in PRONOUNS):
         return False
@@ -179,6 +179,8 @@ def _means_place(sentence: Sentence, at: int, size: int) -> bool:
     if size > 1 and not all(key in FUNCTION_WORDS for key in sentence.keys[at : at + size]):
         return True
     key = sentence.keys[at]
+    if sentence.before(at) in _JOINERS and any(item.slot == "place" for item in sentence.items[-3:]):
+        return True
     if not (_known_word(sentence, at) or key in WORD_NAMES | WORD_PLACES or len(key) < 3):
         return True
     if sentence.key(at - 1) in {"the", "a", "an", "my", "our", "this"}:
@@ -215,6 +217,9 @@ def unknown(sentence: Sentence, at: int) -> Item | None:
     if token.kind != "word" or not token.raw[:1].isalpha() or token.key in FUNCTION_WORDS:
         return None
     end = _capitals(sentence, at)
+    country = _country(sentence, at)
+    if country is not None:
+        return country
     if end == at:
         owner = sentence.keys[at + 1] == "'s" and not token.capital and _owner(sentence, at)
         return Item("unknown_name", at, at + 2, text=token.raw) if owner else None
@@ -222,11 +227,21 @@ def unknown(sentence: Sentence, at: int) -> Item | None:
     landmark = keys[-1] in LANDMARK_ENDS or keys[0] in LANDMARK_STARTS
     if sentence.before(at) in PLACE_LEADS and not sentence.starts_clause(at) and sentence.case_tells:
         return None if keys[-1] in LANDMARK_ENDS and len(keys) > 1 else Item("unknown_place", at, end, text=said)
-    if keys in COUNTRIES and sentence.keys[end] != "'s":
-        return Item("unknown_place", at, end, text=said)
     if landmark or not _could_be_person(sentence, at, end):
         return None
     return Item("unknown_name", at, end + (sentence.keys[end] == "'s"), text=said)
+
+
+def _country(sentence: Sentence, at: int) -> Item | None:
+    """A country or great city without photos, by capital or by "in"."""
+    for size in (2, 1):
+        if tuple(sentence.keys[at : at + size]) not in COUNTRIES or sentence.keys[at + size] == "'s":
+            continue
+        dated = sentence.dates.read(at + size) is not None
+        thing = sentence.starts_clause(at) and sentence.plain_word(at + size) and not dated  # Turkey dinner
+        if (sentence.token(at).capital and not thing) or sentence.before(at) in PLACE_LEADS:
+            return Item("unknown_place", at, at + size, text=sentence.raw(at, at + size))
+    return None
 
 
 def _unknown_relative(sentence: Sentence, at: int) -> Item | None:
@@ -297,7 +312,7 @@ def _could_be_person(sentence: Sentence, at: int, end: int) -> bool:
     adjective = follows.kind == "word" and not follows.capital and sentence.plain_word(end)
     if adjective and not follows.key.endswith("ing") and sentence.dates.read(end) is None:
         return False  # Italian food, Lego bricks
-    if sentence.photo_at(end):
+    if sentence.photo_at(end) or sentence.key(at - 1) == "the":
         return False
     beside_person = any(item.slot in {"person", "unknown_name"} for item in sentence.items[-3:])
     if sentence.starts_clause(at):

@@ -33,7 +33,8 @@ _NAMING = phrases(
     as, save this as, save them as, save that as, save as, save under, save it under, title it, titled, store it
     as, playlist called, playlist named, slideshow called, slideshow named, save the playlist as"""
 )
-_FIRST_OF_NAMING = frozenset(words[0] for words in _NAMING)
+_FIRST_OF_NAMING = frozenset(words[0] for words in _NAMING) | {"called", "named"}
+_PLAYLISTS = frozenset({"playlist", "slideshow", "mix"})
 
 
 def frame(sentence: Sentence, at: int) -> Item | None:
@@ -188,6 +189,9 @@ def named(sentence: Sentence, at: int) -> Item | None:
     if sentence.keys[at] not in _FIRST_OF_NAMING:
         return None
     words = next((words for words in _NAMING if tuple(sentence.keys[at : at + len(words)]) == words), None)
+    made = sentence.keys[at] in {"called", "named"} and not _PLAYLISTS.isdisjoint(sentence.keys[:at])
+    if words is None and made:  # "make a slideshow of Anna called Sunny days"
+        words = (sentence.keys[at],)
     if words is None:
         return None
     start = at + len(words)
@@ -215,7 +219,7 @@ def _ends_name(sentence: Sentence, at: int, start: int) -> bool:
 def count(sentence: Sentence, at: int) -> Item | None:
     """ "20 photos", "10 best photos", "a dozen of Anna", "a picture", "top 10", "up to 30"."""
     k = sentence.keys
-    if k[at] in {"up", "at", "no", "maximum", "max", "about", "around", "roughly"}:
+    if k[at] in {"up", "at", "no", "less", "fewer", "maximum", "max", "about", "around", "roughly"}:
         return _at_most(sentence, at)
     if k[at] in {"top", "best"} and (best := number(k, at + 1)) and best[0] <= 1000:
         return None if sentence.photo_at(at + 1) else Item("count", at, best[1], number=best[0], text="best")
@@ -267,7 +271,16 @@ def _counted(sentence: Sentence, at: int, found: tuple[int, int]) -> Item | None
 
 def _at_most(sentence: Sentence, at: int) -> Item | None:
     k = sentence.keys
-    for words in (("up", "to"), ("at", "most"), ("no", "more", "than"), ("maximum", "of"), ("maximum",), ("max",)):
+    for words in (
+        ("up", "to"),
+        ("at", "most"),
+        ("less", "than"),
+        ("fewer", "than"),
+        ("no", "more", "than"),
+        ("maximum", "of"),
+        ("maximum",),
+        ("max",),
+    ):
         if tuple(k[at : at + len(words)]) == words and (found := number(k, at + len(words))):
             return Item("count", at, found[1], number=found[0])
     if k[at] in {"about", "around", "roughly"} and (found := number(k, at + 1)):
