@@ -37,11 +37,11 @@ BACKENDS: tuple[Entry, ...] = (
     Entry(
         "tags",
         "efficientnet",
-        "framed.models.tagger_efficientnet:EfficientNetTagger",
+        "framed.models.tagger_efficientnet:EfficientNetLite2",
         "model",
         "efficientnet-lite2-imagenet1k",
     ),
-    Entry("text_embedding", "minilm", "framed.models.text_minilm:MiniLmEmbedder", "light", "all-MiniLM-L6-v2"),
+    Entry("text_embedding", "minilm", "framed.models.text_minilm:MiniLM", "light", "all-minilm-l6-v2"),
     Entry("places", "geonames", "framed.models.places_geonames:GeonamesPlaces", "light"),
 )
 

@@ -38,7 +38,7 @@ async def pool(events: list[PoolEvent]) -> AsyncIterator[HostPool]:
 
 async def until(holds: Callable[[], object], seconds: float = 20.0) -> None:
     async with asyncio.timeout(seconds):
-        while not holds():
+        while not holds():  # noqa: ASYNC110 - another process is waited for, and it sets no Event here
             await asyncio.sleep(0.01)
 
 
@@ -276,8 +276,9 @@ async def test_a_model_nobody_asks_for_is_unloaded_though_its_host_works_on() ->
     async with HostPool(ComputeSettings(device="cpu", idle_unload_s=2), FAKES) as pool:
         await pool.run(Call("fake", "model", {"do": "look"}, {"name": "rests"}))
         async with asyncio.timeout(20):
-            while (await pool.run(Call("fake", "model", {"do": "look"}, {"name": "works"})))["loaded"] != ["works"]:
-                await asyncio.sleep(0.1)
+            loaded: list[str] = []
+            while loaded != ["works"]:
+                loaded = (await pool.run(Call("fake", "model", {"do": "look"}, {"name": "works"})))["loaded"]
 
 
 async def test_idle_hosts_end(events: list[PoolEvent]) -> None:
@@ -384,15 +385,18 @@ asyncio.run(main())
 """
 
 
-async def test_hosts_die_with_a_daemon_killed_by_force_and_it_imports_nothing_heavy() -> None:
-    root = Path(__file__).parents[2]
-    daemon = subprocess.Popen(
+def _daemon() -> "subprocess.Popen[str]":
+    return subprocess.Popen(
         [sys.executable, "-c", _PARENT],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(root)},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         text=True,
     )
+
+
+async def test_hosts_die_with_a_daemon_killed_by_force_and_it_imports_nothing_heavy() -> None:
+    daemon = _daemon()
     try:
         assert daemon.stdout
         words: list[str] = []
@@ -404,4 +408,6 @@ async def test_hosts_die_with_a_daemon_killed_by_force_and_it_imports_nothing_he
     finally:
         daemon.kill()
         daemon.wait()
+        if daemon.stdout:
+            daemon.stdout.close()
     await until(lambda: not any(alive(int(pid)) for pid in pids), 5)
