@@ -1,6 +1,7 @@
 """A real Mosquitto for a test, and a plain MQTT client that sees what Home Assistant or a frame would see."""
 
 import asyncio
+import contextlib
 import re
 import signal
 import socket
@@ -53,8 +54,10 @@ class Mosquitto:
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         if self._process is not None:
-            self._process.send_signal(how)
-            self._process.wait(5)
+            while self._process.poll() is None:
+                self._process.send_signal(how)
+                with contextlib.suppress(subprocess.TimeoutExpired):  # Mosquitto can lose one that comes at its start
+                    self._process.wait(0.5)
             self._process = None
 
     def __enter__(self) -> Self:

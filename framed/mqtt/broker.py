@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import ctypes
 import errno
 import hashlib
@@ -37,7 +38,9 @@ HOME: Final = "home"
 
 _PLACES: Final = ("/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "/opt/homebrew/sbin/mosquitto")
 _READY_S: Final = 10.0
-_STOP_S: Final = 5.0
+# Asked again and again: Mosquitto 2.0 forgets a SIGTERM that comes just before its main loop begins.
+_STOP_TRY_S: Final = 0.5
+_STOP_TRIES: Final = 10
 _BACKOFF_S: Final = (0.2, 30.0)
 _GOOD_RUN_S: Final = 60.0
 # Pictures go by HTTP; 20 MB is what a user may raise mqtt.max_binary_bytes to before the broker is in the way.
@@ -221,12 +224,8 @@ class ManagedBroker:
         if _lives(left.daemon, left.daemon_started) and left.daemon != os.getpid():
             raise ConfigError(f"Another framed (process {left.daemon}) already uses the broker folder {self._data}.")
         log.warning("ending the broker of an earlier run", pid=left.broker)
-        process.terminate()
-        try:
-            process.wait(_STOP_S)
-        except psutil.TimeoutExpired:
-            process.kill()
-            process.wait(_STOP_S)
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended meanwhile
+            _end_and_wait(process)
 
     # The process
 
@@ -333,14 +332,7 @@ class ManagedBroker:
     async def _end_process(self) -> None:
         process, self._process = self._process, None
         if process is not None and process.returncode is None:
-            process.terminate()
-            try:
-                async with asyncio.timeout(_STOP_S):
-                    await process.wait()
-            except TimeoutError:
-                log.warning("broker does not end on SIGTERM, killing it", pid=process.pid)
-                process.kill()
-                await process.wait()
+            await _end(process)
         if process is not None and process.stdin is not None:
             process.stdin.close()
         if self._reader is not None:
@@ -532,6 +524,35 @@ async def _usable_mosquitto() -> tuple[str, str] | None:
         log.warning("this Mosquitto is too old, 2.0 is needed", path=path, says=output[:60].decode(errors="replace"))
         return None
     return path, f"{found[1].decode()}.{found[2].decode()}"
+
+
+def _end_and_wait(process: psutil.Process) -> None:
+    """For a thread."""
+    for _ in range(_STOP_TRIES):
+        process.terminate()
+        try:
+            process.wait(_STOP_TRY_S)
+            return
+        except psutil.TimeoutExpired:
+            continue  # asked again, then killed
+    process.kill()
+    process.wait(_STOP_TRY_S)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    for _ in range(_STOP_TRIES):
+        if process.returncode is not None:
+            return
+        process.terminate()
+        try:
+            async with asyncio.timeout(_STOP_TRY_S):
+                await process.wait()
+                return
+        except TimeoutError:
+            continue  # asked again, then killed
+    log.warning("broker does not end on SIGTERM, killing it", pid=process.pid)
+    process.kill()
+    await process.wait()
 
 
 def _end_with_parent() -> Callable[[], None] | None:

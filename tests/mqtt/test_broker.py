@@ -105,7 +105,7 @@ async def test_nobody_comes_in_without_a_password(either: ManagedBroker) -> None
     endpoint = await either.start()
     for username, password in ((None, None), ("framed", "guess"), ("stranger", "guess")):
         with pytest.raises(aiomqtt.MqttError):
-            async with aiomqtt.Client("127.0.0.1", endpoint.port, username=username, password=password, timeout=1):
+            async with aiomqtt.Client("127.0.0.1", endpoint.port, username=username, password=password, timeout=0.4):
                 pass
 
 
@@ -150,7 +150,8 @@ async def ignore(incoming: Incoming) -> None:
 async def test_everything_stands_again_after_the_broker_died(either: ManagedBroker) -> None:
     endpoint = await either.start()
     async with client(endpoint, five=False) as daemon:
-        await daemon.publish(TOPICS.show("hall"), {"rev": 1}, retain=True, wait=True)
+        await daemon.publish(TOPICS.show("hall"), {"rev": 1}, retain=True)
+        await daemon.wait_connected()
         dead = either.pid
         assert dead is not None
         os.kill(dead, signal.SIGKILL)
