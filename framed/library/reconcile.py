@@ -180,6 +180,8 @@ class Pass:
 
     async def quick(self) -> None:
         """Lists the folders whose mtime moved, and those below them that are new."""
+        if not await self._stored_after(0):
+            await self._walk([b""])
         last_id = 0
         while chunk := await self._stored_after(last_id):
             last_id = chunk[-1].id
@@ -284,8 +286,7 @@ class Pass:
                 draft.move(name, seen, place)
                 self._vanished.pop(place.id, None)
         for draft in drafts:
-            draft.missing = {row for row in draft.missing if row not in taken}
-            draft.displaced = [row for row in draft.displaced if row not in taken]
+            draft.let_go(taken)
 
     def _same_disk(self, place: PlacedFile, seen: Seen) -> bool:
         return place.root_id == self._root_id or place.device == seen.device
@@ -378,7 +379,7 @@ class Pass:
         folder_id = draft.stored.id if draft.stored is not None else None
         change = FolderChange(self._root_id, folder, folder_id, None)
         change.moved = [(row, self._values(n, s, now if again else None), again) for row, n, s, again in draft.moved]
-        change.touched = draft.touched
+        change.touched = [(row, seen.inode) for row, _, seen in draft.touched]
         change.changed = [(row, self._values(name, seen, now)) for row, name, seen in draft.changed]
         for names in stored.chunks(list(draft.added)):
             change.added = [self._values(name, draft.added[name], now) for name in names]
@@ -559,7 +560,7 @@ class _Draft:
         self.added: dict[bytes, Seen] = {}
         self.changed: list[tuple[int, bytes, Seen]] = []
         self.moved: list[tuple[int, bytes, Seen, bool]] = []
-        self.touched: list[tuple[int, int]] = []
+        self.touched: list[tuple[int, bytes, Seen]] = []
         self.missing: set[int] = set()
         self.displaced: list[int] = []  # their name was taken by a file that moved here
         self.appeared: dict[bytes, Seen] = {}
@@ -580,7 +581,7 @@ class _Draft:
             else:
                 self.unchanged += 1
                 if row.inode != seen.inode:
-                    self.touched.append((row.id, seen.inode))
+                    self.touched.append((row.id, name, seen))
         unknown = self.listing.unknown
         self.missing = {row.id for name, row in rows.items() if name not in files and name not in unknown}
 
@@ -596,6 +597,14 @@ class _Draft:
             self.displaced.extend(row for row, changed, _ in self.changed if changed == name)
             self.changed = [change for change in self.changed if change[1] != name]
         self.moved.append((place.id, name, seen, place.sidecar_ns != seen.sidecar_ns))
+
+    def let_go(self, taken: set[int]) -> None:
+        """Rows that moved elsewhere: what now lies under their name here is a new file."""
+        self.missing -= taken
+        self.displaced = [row for row in self.displaced if row not in taken]
+        self.added.update({name: seen for row, name, seen in [*self.changed, *self.touched] if row in taken})
+        self.changed = [change for change in self.changed if change[0] not in taken]
+        self.touched = [touch for touch in self.touched if touch[0] not in taken]
 
     @property
     def leaving(self) -> list[int]:

@@ -25,6 +25,8 @@ from framed.store.files import Counts, Gone, WaitingFile
 
 log = structlog.get_logger(__name__)
 
+AnyPath = str | bytes | os.PathLike[str]
+
 _MISSING_S = 60.0
 _GLANCE_S = 5.0
 _TODO_S = 30.0
@@ -32,6 +34,8 @@ _CLOCK_CHECK_S = 30.0
 _CLOCK_JUMP_S = 5.0
 _DUTY = 20
 """A timed pass that took long is not repeated before this many times as long has gone by."""
+_HINT_DUTY = 4
+"""The same for folders that never rest."""
 
 
 class LibrarySettings(BaseModel):
@@ -61,7 +65,7 @@ class FileToRead:
     size: int
     mtime_ns: int
     sidecars: list[bytes]
-    seen: tuple[int, int, int, int | None]  # for `mark_read`
+    seen: tuple[int, int, int, int | None]  # for `mark_read` and `park`
     photo_id: int | None
 
 
@@ -95,6 +99,7 @@ class _Watched:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     dirty: dict[bytes, float] = field(default_factory=dict)  # folder: when to look, on the loop's clock
+    rest_until: float = 0.0
     full_at: float = 0.0
     quick_at: float = 0.0
     held_since: float | None = None
@@ -156,8 +161,8 @@ class Scanner:
 
     async def scan(
         self,
-        root: str | bytes | None = None,
-        path: str | bytes | None = None,
+        root: AnyPath | None = None,
+        path: AnyPath | None = None,
         *,
         full: bool = True,
         confirm: bool = False,
@@ -313,8 +318,10 @@ class Scanner:
             watched.full_at = min(watched.full_at, loop.time() + self._interval(watched))  # it may be mounted late
         if whole:
             await self._drop_stale()
+        if not everything:
+            watched.rest_until = loop.time() + report.seconds * _HINT_DUTY
         for folder in check.restless:
-            watched.dirty.setdefault(folder, loop.time() + self.settings.settle_s)
+            watched.dirty.setdefault(folder, max(loop.time() + self.settings.settle_s, watched.rest_until))
         if check.unsettled:
             self._retry_soon.set()
         if report.new or report.changed:
@@ -420,7 +427,7 @@ class Scanner:
                 tasks.create_task(self._keep(watched), name=f"scan {watched.root.path}")
             tasks.create_task(self._announce_due(), name="files due")
 
-    def poke(self, path: str | bytes) -> None:
+    def poke(self, path: AnyPath) -> None:
         """Something happened in this folder: it is listed `debounce_s` later, and again until it is quiet."""
         try:
             watched, folder = self._place(os.fsencode(path))
@@ -429,17 +436,17 @@ class Scanner:
             return
         now = asyncio.get_running_loop().time()
         if folder not in watched.dirty:
-            watched.dirty[folder] = now + self.settings.debounce_s
+            watched.dirty[folder] = max(now + self.settings.debounce_s, watched.rest_until)
             watched.wake.set()
 
-    def rescan(self, root: str | bytes | None = None) -> None:
+    def rescan(self, root: AnyPath | None = None) -> None:
         """Events were lost: every file of the root, or of all, is looked at again."""
         for path, watched in self._watched.items():
             if root is None or path == os.fsencode(root):
                 watched.full_at = 0.0
                 watched.wake.set()
 
-    def poll(self, root: str | bytes, polled: bool) -> None:
+    def poll(self, root: AnyPath, polled: bool) -> None:
         """Whether the root is looked at every `poll_interval_s`, because no events come from it."""
         watched = self._watched[os.fsencode(root)]
         if watched.polled != polled:
@@ -610,11 +617,10 @@ class Scanner:
         self._say_gone(gone)
         return back
 
-    async def park(self, file_id: int, problem: str) -> None:
-        """Puts the file aside until it changes; `problem` is the sentence people see."""
-        self._say_gone(
-            await self._database.write(partial(stored.park, file_id=file_id, problem=problem, now=self._clock()))
-        )
+    async def park(self, file_id: int, problem: str, *, seen: tuple[int, int, int, int | None] | None = None) -> None:
+        """Puts the file aside until it changes; `problem` is the sentence people see, `seen` as in `mark_read`."""
+        park = partial(stored.park, file_id=file_id, problem=problem, now=self._clock(), seen=seen)
+        self._say_gone(await self._database.write(park))
 
     async def retry_later(self, file_id: int, seconds: float) -> None:
         """Hands the file out again after `seconds`, a day at most."""

@@ -441,23 +441,40 @@ def mark_read(
     `seen` (size, mtime_ns, inode, sidecar_ns) is how the file was when it was handed out: where it has changed since,
     nothing is marked and it is handed out again.
     """
-    columns = (files.c.size, files.c.mtime_ns, files.c.inode, files.c.sidecar_ns, files.c.photo_id)
-    row = connection.execute(select(*columns).where(files.c.id == file_id)).first()
-    if row is None or (seen is not None and tuple(row[:4]) != tuple(seen)):
+    before = _as_seen(connection, file_id, seen)
+    if before is None:
         return False, orphaned(connection, {photo_id}, now=now)
     values = {"state": "read", "problem": None, "retry_at": None, "photo_id": photo_id}
     connection.execute(update(files).where(files.c.id == file_id).values(values))
     back = restore(connection, photo_id, steps=steps)
-    before = {row.photo_id} - {None, photo_id}
-    return back, orphaned(connection, before, now=now) if before else []
+    others = before - {photo_id}
+    return back, orphaned(connection, others, now=now) if others else []
 
 
-def park(connection: Connection, file_id: int, problem: str, *, now: float) -> list[Gone]:
-    """Puts a file aside until it changes; a photo that only this file held is gone."""
-    before = connection.execute(select(files.c.photo_id).where(files.c.id == file_id)).scalar()
+def park(
+    connection: Connection,
+    file_id: int,
+    problem: str,
+    *,
+    now: float,
+    seen: tuple[int, int, int, int | None] | None = None,
+) -> list[Gone]:
+    """Puts a file aside until it changes; a photo that only this file held is gone. `seen` as in `mark_read`."""
+    before = _as_seen(connection, file_id, seen)
+    if before is None:
+        return []
     values = {"state": "parked", "problem": problem, "retry_at": None, "photo_id": None}
     connection.execute(update(files).where(files.c.id == file_id).values(values))
-    return orphaned(connection, {before}, now=now) if before is not None else []
+    return orphaned(connection, before, now=now) if before else []
+
+
+def _as_seen(connection: Connection, file_id: int, seen: tuple[int, int, int, int | None] | None) -> set[int] | None:
+    """The photo that a file held; None where the file is gone or not as it was seen."""
+    columns = (files.c.size, files.c.mtime_ns, files.c.inode, files.c.sidecar_ns, files.c.photo_id)
+    row = connection.execute(select(*columns).where(files.c.id == file_id)).first()
+    if row is None or (seen is not None and tuple(row[:4]) != tuple(seen)):
+        return None
+    return set() if row.photo_id is None else {row.photo_id}
 
 
 def retry_later(connection: Connection, file_id: int, at: float) -> None:

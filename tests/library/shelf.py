@@ -35,6 +35,7 @@ class Shelf:
         self.folder = folder
         self.database = database
         self.events: list[Any] = []
+        self.ages = 0
 
     def scanner(self, *others: Root | str, rules: dict[str, Any] | None = None, **options: Any) -> Scanner:
         """A scanner of `folder` under `rules` and of `others`; files count as settled at once unless told."""
@@ -62,7 +63,15 @@ class Shelf:
     def age(self) -> None:
         """Lets every folder look old, so that the next change in one shows in its mtime whatever the clock's tick."""
         for folder, _, _ in os.walk(os.fsencode(self.folder)):
-            os.utime(folder, (LONG_AGO, LONG_AGO))
+            if os.stat(folder).st_mtime > LONG_AGO + 10**7:
+                self.ages += 1
+                os.utime(folder, (LONG_AGO, LONG_AGO + self.ages))
+
+    def on_disk(self) -> dict[str, bytes]:
+        """By path under the folder what each file holds."""
+        return {
+            str(path.relative_to(self.folder)): path.read_bytes() for path in self.folder.rglob("*") if path.is_file()
+        }
 
     async def read(self, scanner: Scanner) -> list[str]:
         """Reads what is to be read as the real reader does; gives the names."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -300,6 +301,86 @@ async def test_photo_copied_elsewhere_and_deleted_is_never_said_to_be_gone(shelf
     await scanner.scan(full=False)
     assert await shelf.photos() == {"new/b.jpg": before["old/a.jpg"]}
     assert shelf.gone == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_whatever_happens_the_store_ends_as_the_disk_is(shelf: Shelf, seed: int) -> None:
+    chance = random.Random(seed)
+    folders = ["", "a", "b", "a/x", "a/x/y", "c"]
+    scanner = shelf.scanner()
+    for turn in range(60):
+        churn(shelf, chance, [folder for folder in folders if folder], turn)
+        if turn % 3 == 2:
+            await asyncio.to_thread(shelf.age)
+            await scanner.scan(full=chance.random() < 0.3)
+            await shelf.read(scanner)
+            await scanner.scan(full=False)  # lets go what was kept until its copy had been read
+            disk, held = shelf.on_disk(), await shelf.photos()
+            assert held.keys() == disk.keys()
+            assert len(set(held.values())) == len(set(disk.values()))
+            contents = {photo: {disk[path] for path in held if held[path] == photo} for photo in held.values()}
+            assert all(len(found) == 1 for found in contents.values())
+            living = {photo for photo, state in (await shelf.states()).items() if state != "gone"}
+            assert living == set(held.values())
+
+
+def churn(shelf: Shelf, chance: random.Random, folders: list[str], turn: int) -> None:
+    """Does one thing to the folder that people and programs do; none writes into a file that is there, which the
+    mtimes of folders do not show."""
+    known = sorted(shelf.on_disk())
+    target = f"{chance.choice(folders)}/{chance.randrange(8)}.jpg"
+    deed = chance.choice(["new", "new", "edit", "rename", "copy", "delete", "rename folder", "delete folder", "swap"])
+    (shelf.folder / target).parent.mkdir(parents=True, exist_ok=True)
+    some = shelf.folder / chance.choice(known) if known else shelf.folder / target
+    if deed == "new" or len(known) < 4 or (shelf.folder / target).is_dir():
+        (shelf.folder / target).unlink(missing_ok=True)
+        shelf.put(target, b"%d" % turn, at=LONG_AGO + turn)
+    elif deed == "edit":
+        some.unlink()
+        some.write_bytes(b"edited in turn %d" % turn)
+    elif deed == "rename":
+        os.replace(some, shelf.folder / target)
+    elif deed == "copy" and some != shelf.folder / target:
+        (shelf.folder / target).unlink(missing_ok=True)
+        shutil.copyfile(some, shelf.folder / target)
+    elif deed == "delete":
+        some.unlink()
+    elif deed == "rename folder" and not (shelf.folder / f"moved{turn}").exists():
+        os.rename(
+            some.parent if some.parent != shelf.folder else (shelf.folder / target).parent,
+            shelf.folder / f"moved{turn}",
+        )
+    elif deed == "delete folder" and len(known) > 8 and some.parent != shelf.folder:
+        shutil.rmtree(some.parent)
+    elif deed == "swap" and len(known) > 1:
+        other = shelf.folder / known[0]
+        os.rename(some, shelf.folder / "swap")
+        if other != some:
+            os.rename(other, some)
+        os.rename(shelf.folder / "swap", other)
+
+
+async def test_root_that_now_holds_the_old_one_keeps_its_photos_unread(shelf: Shelf) -> None:
+    shelf.put("2024/a.jpg"), shelf.put("2024/x/b.jpg")
+    whole, shelf.folder = shelf.folder, shelf.folder / "2024"
+    before = await shelf.shelve(shelf.scanner())
+    shelf.folder = whole
+    scanner = shelf.scanner()
+    await scanner.scan()
+    assert await scanner.todo(5) == []
+    assert await shelf.photos() == {f"2024/{name}": photo for name, photo in before.items()}
+    assert shelf.gone == []
+
+
+async def test_file_parked_while_it_was_still_being_copied_is_read_again(shelf: Shelf) -> None:
+    shelf.put("a.jpg", b"half")
+    scanner = shelf.scanner()
+    await scanner.scan()
+    [file] = await scanner.todo(1)
+    shelf.put("a.jpg", b"half and half", at=LONG_AGO + 9)
+    await scanner.scan()
+    await scanner.park(file.id, "The file is cut short.", seen=file.seen)
+    assert await shelf.read(scanner) == ["a.jpg"]
 
 
 async def test_files_move_between_roots(shelf: Shelf, tmp_path: Path) -> None:

@@ -191,7 +191,8 @@ async def test_root_that_comes_later_or_comes_back_is_watched(tmp_path: Path) ->
             await until(lambda: hints.poked)
             shutil.rmtree(folder)
             await until(lambda: watcher.status()[0].mode == "waiting")
-            hints.poked.clear(), hints.rescanned.clear()
+            hints.poked.clear()
+            hints.rescanned.clear()
 
 
 async def test_folders_that_come_all_at_once_raise_no_warnings(tmp_path: Path) -> None:
