@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 import re
 import signal
 import socket
@@ -18,10 +19,17 @@ import pytest
 from tests.peers import require_peer
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_port(count: int = 1) -> int:
+    """The first of `count` free ports in a row.
+
+    Below the kernel's ephemeral range: there an outgoing connection could take the port while a broker restarts.
+    """
+    while True:
+        first = random.randint(10_000, 32_000)
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            for port in range(first, first + count):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            return first
 
 
 class Mosquitto:
