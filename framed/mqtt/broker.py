@@ -71,7 +71,7 @@ class Endpoint:
     note: str
 
     def settings(self, **more: Any) -> MqttSettings:
-        """For the daemon's own client: MQTT 5 on Mosquitto, 3.1.1 on iotcore, whose 5 forgets sessions."""
+        """For the daemon's own client: `auto` ends at MQTT 5 on Mosquitto, and at 3.1.1 on iotcore's main port."""
         return MqttSettings(host=self.host, port=self.port, username=self.username, password=self.password, **more)
 
 
