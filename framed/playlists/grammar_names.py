@@ -47,9 +47,11 @@ def name(sentence: Sentence, at: int, found: Found | None) -> Item | None:
         return Item("folder", at, at + folders, ids=tuple(folder_ids))
     person = bool(people) and (people > dated or found is None or not found.strong)
     person = person and _means_person(sentence, at, people, found)
-    place = places > dated and _means_place(sentence, at, places)
-    if person and place and places >= people:
-        person, place = (True, False) if _person_before_place(sentence, at, people, places) else (False, True)
+    if person and places >= people:
+        person = _person_before_place(sentence, at, people, places)
+        place = not person
+    else:
+        place = places > dated and _means_place(sentence, at, places)
     if person:
         return _person(sentence, at, people, people_ids)
     if place:
@@ -202,7 +204,8 @@ def _person_before_place(sentence: Sentence, at: int, people: int, places: int) 
         return True
     joined = lead in _JOINERS and any(item.slot == "person" for item in sentence.items[-3:])
     followed = after in _JOINERS and sentence.vocabulary.people.longest(sentence.keys, at + people + 1)[0] > 0
-    if joined or followed or lead == "of" or after in {"at", "in", "on", "with"}:
+    beside = after in {"at", "in", "on", "with"} and sentence.dates.read(at + people) is None  # not "Paris at night"
+    if joined or followed or lead == "of" or beside:
         sentence.problems.append(f"“{said}” is a person and a place here; the person was taken.")
         return True
     return False

@@ -100,7 +100,7 @@ def _is_date(sentence: Sentence, at: int, found: Found) -> bool:
     after = found.end
     if key in _VERB_MONTHS and not sentence.named_by_case(bare):
         dated = bool(sentence.items) and sentence.items[-1].slot == "date"
-        alone = at == 0 and after == len(sentence.tokens)
+        alone = after == len(sentence.tokens) and (at == 0 or sentence.key(at - 1) == "of")
         return sentence.photo_at(after) or dated or alone or (key == "fall" and after == len(sentence.tokens))
     if key in {"night", "morning", "evening", "afternoon", "noon", "midnight", "midday"} and sentence.plain_word(after):
         return sentence.dates.read(after) is not None

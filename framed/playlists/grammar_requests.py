@@ -28,12 +28,12 @@ _CHANGES = frozenset(
     """change changes changing switch switching rotate rotating swap swapping update updating refresh advance
         cycle cycling""".split()
 )
-_NAMING = phrases(
+NAMING = phrases(
     """call it, call this, call them, call the playlist, call that, name it, name this, name the playlist, save it
     as, save this as, save them as, save that as, save as, save under, save it under, title it, titled, store it
     as, playlist called, playlist named, slideshow called, slideshow named, save the playlist as"""
 )
-_FIRST_OF_NAMING = frozenset(words[0] for words in _NAMING) | {"called", "named"}
+_FIRST_OF_NAMING = frozenset(words[0] for words in NAMING) | {"called", "named"}
 _PLAYLISTS = frozenset({"playlist", "slideshow", "mix"})
 
 
@@ -188,7 +188,7 @@ def named(sentence: Sentence, at: int) -> Item | None:
     """ "call it Holidays", "save as “Best of 2019”"."""
     if sentence.keys[at] not in _FIRST_OF_NAMING:
         return None
-    words = next((words for words in _NAMING if tuple(sentence.keys[at : at + len(words)]) == words), None)
+    words = next((words for words in NAMING if tuple(sentence.keys[at : at + len(words)]) == words), None)
     made = sentence.keys[at] in {"called", "named"} and not _PLAYLISTS.isdisjoint(sentence.keys[:at])
     if words is None and made:  # "make a slideshow of Anna called Sunny days"
         words = (sentence.keys[at],)

@@ -131,6 +131,8 @@ def _range(days: DateRange) -> str:
     if start == end:
         return _day(start)
     if not (start.day == 1 and end == month_end(end.year, end.month)):
+        if (start.year, start.month) == (end.year, end.month):
+            return f"{start.day} to {_day(end)}"
         return f"{_day(start)} to {_day(end)}"
     if start.month == 1 and end.month == 12:
         return str(start.year) if start.year == end.year else f"{start.year} to {end.year}"
@@ -160,4 +162,5 @@ def _yearly(one: Yearly) -> str:
         return f"every {first.day} {first:%B}"
     if first.day == 1 and last == month_end(2000, last.month):
         return f"every {first:%B}" if first.month == last.month else f"every {first:%B} to {last:%B}"
-    return f"every {first.day} {first:%B} to {last.day} {last:%B}"
+    opening = str(first.day) if first.month == last.month else f"{first.day} {first:%B}"
+    return f"every {opening} to {last.day} {last:%B}"

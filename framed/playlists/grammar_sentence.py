@@ -20,6 +20,7 @@ Slot = Literal[
     "but", "preposition", "function", "filler", "photo", "word", "light",
 ]  # fmt: skip
 _CONTEXT = 8  # empty keys after the end, so that looking ahead needs no bounds
+_SMALL_WORDS = PREPOSITIONS | ARTICLES | {"and", "or", "is", "are"}  # no one writes these with a capital but in a title
 _NO_TOKEN = Token("mark", 0, 0, "", "", "")
 
 
@@ -54,9 +55,7 @@ class Sentence:
         words = [token for token in self.tokens if token.kind == "word" and token.raw[:1].isalpha()]
         inner = words[1:]
         shouted = len(words) > 1 and all(token.raw.isupper() for token in words)
-        titled = any(
-            token.capital and token.key in FUNCTION_WORDS and token.key not in {"i", "us", "it"} for token in inner
-        )
+        titled = any(token.capital and token.key in _SMALL_WORDS for token in inner)
         return any(token.capital for token in inner) and not shouted and not titled
 
     def token(self, at: int) -> Token:
@@ -95,6 +94,10 @@ class Sentence:
 
     def photo_near(self, at: int, within: int = 3) -> bool:
         """A word for photos at `at` or after a few describing words."""
+        if self.key(at) in {"best", "nicest"}:
+            at += 1
+        if self.keys[at : at + 3] == ["black", "and", "white"]:
+            at += 3
         for step in range(within + 1):
             key = self.key(at + step)
             if key in PHOTO_WORDS:
