@@ -1,9 +1,10 @@
 """Items → plan: how far a "no" reaches, which names belong together, what contradicts what."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from framed.playlists.feasts import SEASONS
+from framed.playlists.grammar_fields import Fields
 from framed.playlists.grammar_sentence import Item, Sentence, Slot
 from framed.playlists.plan import DateRange, QueryPlan, Span, TimeOfDay, Yearly
 
@@ -47,25 +48,13 @@ class _Scope:
     adjacent: bool = False  # the last item taken stands right before
 
 
-@dataclass(slots=True)
-class _Fields:
-    """The plan's lists while they grow, by field name; scalars in `single`."""
-
-    lists: dict[str, list[str]] = field(default_factory=dict)
-    single: dict[str, object] = field(default_factory=dict)
-
-    def add(self, name: str, *values: str) -> None:
-        known = self.lists.setdefault(name, [])
-        known.extend(value for value in dict.fromkeys(values) if value not in known)
-
-
 class Fold:
     """Walks the items of one sentence; `plan` gives the result."""
 
     def __init__(self, sentence: Sentence) -> None:
         self._sentence = sentence
         self._items = sentence.items
-        self._fields = _Fields()
+        self._fields = Fields()
         self._scope = _Scope()
         self._dates: list[DateRange] = []
         self._dates_none: list[DateRange] = []
@@ -83,7 +72,8 @@ class Fold:
             at = self._step(at)
         self._end_scope()
         self._close_run()
-        self._settle()
+        self._fields.settle(self._sentence.vocabulary.labels, self._problems)
+        self._follow_up()
         return self._made()
 
     # One item
@@ -496,38 +486,6 @@ class Fold:
 
     def _label(self, kind: str, one: str) -> str:
         return self._sentence.vocabulary.labels.get(f"{kind}:{one}", one)
-
-    def _settle(self) -> None:
-        """Contradictions: what was asked for stays, what was refused at the same time is dropped and said."""
-        lists, single = self._fields.lists, self._fields.single
-        for kind, wanted, refused in (
-            ("people", ("people_all", "people_any"), "people_none"),
-            ("places", ("places_any",), "places_none"),
-            ("folders", ("folders_any",), "folders_none"),
-            ("", ("kinds",), "kinds_none"),
-            ("", ("tags_any",), "tags_none"),
-            ("", ("semantic",), "semantic_none"),
-        ):
-            asked = [one for name in wanted for one in lists.get(name, [])]
-            for one in [one for one in lists.get(refused, []) if one in asked]:
-                lists[refused].remove(one)
-                if refused != "tags_none":
-                    self._problems.append(f"“{self._label(kind, one)}” is asked for and excluded; it was kept.")
-        named = [*lists.get("people_all", []), *lists.get("people_any", [])]
-        if named and single.get("some_people") is False:
-            single["some_people"] = None
-            single["only_people"] = True
-            self._problems.append("People are named and excluded; it was taken as nobody else.")
-        if named and single.get("some_people") is True:
-            single["some_people"] = None
-        if lists.get("people_all") and "people_any" in lists:
-            lists["people_any"] = [one for one in lists["people_any"] if one not in lists["people_all"]]
-        if not named and not lists.get("unknown_names"):
-            single.pop("only_people", None)
-        if single.get("frame") and single.get("all_frames"):
-            single["all_frames"] = False
-            self._problems.append("One frame and every frame are named; the one was taken.")
-        self._follow_up()
 
     def _follow_up(self) -> None:
         """A sentence that only refuses is about what is shown already."""
