@@ -81,6 +81,7 @@ class Panel(BaseModel):
 
     ``cover`` gives way to ``cover_fallback`` where more than ``cover_limit`` of the photo, or any face, would be lost,
     or a small photo would have to be blown up; ``auto`` is a matte on panels with inks and ``blur`` on all others.
+    A limit of 1 says that cutting is wanted: then only smallness stops it.
 
     ``tone`` is how far the photo's lightness is compressed into what the inks reach, 0 to 1.
     ``overlay`` says whether the text that comes with a request is drawn.

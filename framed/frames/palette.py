@@ -149,8 +149,9 @@ def _encoded(linear: npt.ArrayLike) -> npt.NDArray[np.uint8]:
 
 def is_monochrome(image: Image.Image) -> bool:
     """Whether an RGB picture is black and white to the eye, so that coloured inks would only tint it."""
-    small = image.copy()
-    small.thumbnail((_MONOCHROME_SIDE, _MONOCHROME_SIDE), Image.Resampling.BOX, reducing_gap=None)
+    scale = min(_MONOCHROME_SIDE / max(image.size), 1.0)
+    size = max(round(image.width * scale), 1), max(round(image.height * scale), 1)
+    small = image.resize(size, Image.Resampling.BOX, reducing_gap=1.0)
     _, a, b = np.moveaxis(lab(np.asarray(small)), -1, 0)
     return bool(np.percentile(np.hypot(a, b), 95) < _MONOCHROME_CHROMA)
 
