@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import structlog
-from PIL import Image, ImageFilter
+from PIL import Image, ImageChops, ImageFilter
 
 from framed.errors import BadRequest
 from framed.frames.base import Dither, Panel
@@ -44,6 +44,7 @@ _COLOURED_INK = 16.5  # CIELAB chroma from which an ink has a hue: measured blac
 _MIXABLE = 200.0  # degrees between two inks whose mixtures still have the hues between them
 _HUE_NEAR, _HUE_FAR = 15.0, 42.0  # degrees beside an ink: kept as it is; grey
 _LUT_SIDE = 25
+_GREY_SPREAD = 24  # between the strongest and the weakest channel
 
 
 def parse_colour(colour: str) -> Rgb:
@@ -58,7 +59,8 @@ class Inks:
     wire: tuple[Rgb, ...]
 
     @property
-    def grey(self) -> bool:
+    def named_grey(self) -> bool:
+        """Whether the firmware knows its inks by greys."""
         return all(red == green == blue for red, green, blue in self.wire)
 
 
@@ -168,28 +170,48 @@ def dither(image: Image.Image, inks: Inks, *, mode: Dither, tone: float, monochr
     ``tone`` compresses lightness into the inks' range first: without it the lights clip to white, which costs more
     than a wrong palette does. ``monochrome`` uses black, white and greys alone.
     """
-    chosen = _neutral(inks) if monochrome else list(range(len(inks.measured)))
-    colours = [inks.measured[index] for index in chosen]
-    if monochrome or inks.grey:
-        # A tint of the inks that the picture cannot show would pile up as error, so only lightness takes part.
-        image = image.convert("L").convert("RGB")
-        colours = [_grey_of(colour) for colour in colours]
-    elif (reach := _hue_filter(tuple(colours))) is not None:
-        image = image.filter(reach)
+    neutral = _neutral(inks)
+    if monochrome or len(neutral) == len(inks.measured):
+        return _dither_lightness(image, inks, neutral, mode, tone)
+    reach = _hue_filter(inks.measured)
+    if reach is None:
+        return _diffuse(image, inks.measured, mode, tone)
+    image = image.filter(reach)
+    indices = _diffuse(image, inks.measured, mode, tone)
+    # Two inks and a colour cannot mix to a grey but for black and white, so greys are made from these alone.
+    indices.paste(_dither_lightness(image, inks, neutral, mode, tone), (0, 0), _greys(image))
+    return indices
+
+
+def _dither_lightness(image: Image.Image, inks: Inks, chosen: list[int], mode: Dither, tone: float) -> Image.Image:
+    """With some of the inks, each taken for a grey: a tint that the picture cannot show would pile up as error."""
+    colours = [_grey_of(inks.measured[index]) for index in chosen]
     if len(colours) == 256:
-        indices = image.convert("L")
-    elif _DIFFUSER == "rust":
-        indices = _dither_rust(image, colours, mode, tone)
-    else:
-        log.info("epaper-dithering is not installed, dithering with Pillow", wanted=mode)
-        indices = _dither_pillow(image, colours, mode, tone)
-    return indices if len(chosen) == len(inks.measured) else indices.point(chosen + [0] * (256 - len(chosen)))
+        return image.convert("L")
+    indices = _diffuse(image.convert("L").convert("RGB"), colours, mode, tone)
+    return indices.point(chosen + [0] * (256 - len(chosen)))
+
+
+def _diffuse(image: Image.Image, colours: Sequence[Rgb], mode: Dither, tone: float) -> Image.Image:
+    if _DIFFUSER == "rust":
+        return _dither_rust(image, colours, mode, tone)
+    log.info("epaper-dithering is not installed, dithering with Pillow", wanted=mode)
+    return _dither_pillow(image, colours, mode, tone)
 
 
 def _neutral(inks: Inks) -> list[int]:
-    lightness = lab(inks.measured)[:, 0]
-    ends = {int(np.argmin(lightness)), int(np.argmax(lightness))}
-    return [index for index, (r, g, b) in enumerate(inks.wire) if r == g == b or index in ends]
+    """Black, white and greys: the inks without a hue, and the ends of the scale whatever they look like."""
+    lightness, a, b = np.moveaxis(lab(inks.measured), -1, 0)
+    ends = int(np.argmin(lightness)), int(np.argmax(lightness))
+    return [index for index in range(len(inks.measured)) if index in ends or np.hypot(a, b)[index] < _COLOURED_INK]
+
+
+def _greys(image: Image.Image) -> Image.Image:
+    """Mask of what has no colour to speak of, over a few pixels' neighbourhood."""
+    red, green, blue = image.filter(ImageFilter.BoxBlur(1)).split()
+    most = ImageChops.lighter(ImageChops.lighter(red, green), blue)
+    least = ImageChops.darker(ImageChops.darker(red, green), blue)
+    return ImageChops.subtract(most, least).point([255 if spread < _GREY_SPREAD else 0 for spread in range(256)])
 
 
 @cache

@@ -395,7 +395,7 @@ def _exact(indices: Image.Image, inks: Inks) -> tuple[Image.Image, dict[str, Any
     """Inks as the firmware names them. Greys are written as greys: TRMNL reads indexed PNG with its colours swapped."""
     bits = max(1, (len(inks.wire) - 1).bit_length())
     bits = bits if bits <= 2 else 4 if bits <= 4 else 8
-    if not inks.grey:
+    if not inks.named_grey:
         return paint(indices, inks.wire), {"bits": bits}
     levels = [ink[0] for ink in inks.wire]
     grey = indices.point(levels + [0] * (256 - len(levels)))

@@ -3,6 +3,8 @@
 import io
 import os
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -477,3 +479,8 @@ def test_limits_of_the_host_are_obeyed(tmp_path: Path) -> None:
     )
     with pytest.raises(BadPhoto, match="limit"):
         backend.run(request.model_dump(), Context())
+
+
+def test_daemon_learns_about_panels_without_loading_pillow() -> None:
+    code = "import sys, framed.frames.base; sys.exit('PIL' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
