@@ -142,3 +142,20 @@ def test_wider_words_and_synonyms_are_known_for_search() -> None:
     assert wider("pug") == ["dog", "pet", "animal"]
     assert wider("unheard of") == []
     assert "automobile" in synonyms("car")
+
+
+@pytest.mark.parametrize(
+    ("narrow", "wide"),
+    [
+        *[(name, "animal") for name in ("dog", "cat", "bird", "horse", "cow", "insect", "fish", "bee", "bear")],
+        *[(name, "vehicle") for name in ("car", "bus", "truck", "train", "bicycle", "motorcycle", "boat", "plane")],
+        *[(name, "building") for name in ("church", "castle", "house", "tower", "palace")],
+        *[(name, "food") for name in ("fruit", "vegetable", "bread", "dessert", "pizza")],
+        *[(name, "drink") for name in ("coffee", "tea", "wine", "beer")],
+        *[(name, "clothes") for name in ("suit", "hat", "shoe", "dress")],
+        *[(name, "nature") for name in ("beach", "mountain", "flower", "lake", "landscape")],
+        *[("guitar", "musical instrument"), ("sofa", "furniture"), ("beach", "sea"), ("ship", "boat")],
+    ],
+)
+def test_every_kind_of_a_thing_is_one(narrow: str, wide: str) -> None:
+    assert wide in wider(narrow)
