@@ -14,7 +14,6 @@ import importlib.util
 import os
 import queue
 import resource
-import signal
 import socket
 import sys
 import threading
@@ -27,16 +26,14 @@ from typing import Any, NoReturn
 
 from framed.errors import FramedError
 from framed.models.base import Backend, Context, OutOfMemory, backend_class
+from framed.models.sandbox import confine, die_with, settle
 from framed.models.wire import LENGTH, WireError, body_length, decode, encode
 
 _BEAT_S = 1.0
 _PROGRESS_S = 0.2
 _NICENESS = 5
-_OPEN_FILES = 256
 _TRACE_CHARS = 8_000
 _EXIT_DEVICE_LOST = 70
-_PR_SET_PDEATHSIG = 1
-_PR_SET_NO_NEW_PRIVS = 38
 
 
 @dataclass
@@ -308,31 +305,6 @@ def _resolved(device: str) -> str:
     return "cuda:0" if torch.cuda.is_available() else "cpu"
 
 
-def _bind_to(parent: int) -> None:
-    """The kernel kills this process when the daemon's thread that started it ends, however it ends."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(0)
-
-
-def _confine(kind: str, address_space_mb: int) -> None:
-    """Ctrl-C is the daemon's to handle; no core dumps of people's photos; what decodes untrusted bytes gets limits."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if kind != "light":
-        os.nice(_NICENESS)
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        # Out of memory, the kernel should take a host and never the daemon.
-        with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
-            score.write("500")
-    if kind == "cpu":
-        resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
-        if address_space_mb:
-            resource.setrlimit(resource.RLIMIT_AS, (address_space_mb << 20, address_space_mb << 20))
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Compute host of framed; started by the daemon only.")
     parser.add_argument("--kind", choices=("cpu", "light", "model"), required=True)
@@ -343,8 +315,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--address-space-mb", type=int, default=0)
     parser.add_argument("--budget-mb", type=int, default=0)
     given = parser.parse_args(arguments)
-    _bind_to(given.parent)
-    _confine(given.kind, given.address_space_mb)
+    die_with(given.parent)
+    settle(niceness=0 if given.kind == "light" else _NICENESS)
+    if given.kind == "cpu":
+        confine(given.address_space_mb)
     Host(socket.socket(fileno=given.fd), Models(given.device, given.threads, given.budget_mb)).serve()
 
 

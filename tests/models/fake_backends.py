@@ -3,6 +3,7 @@
 import ctypes
 import os
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -111,6 +112,24 @@ class Fake(Backend):
 
     def device_lost(self) -> None:
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    def escape(self, act: str) -> dict[str, Any]:
+        try:
+            match act:
+                case "connect":
+                    socket.create_connection(("127.0.0.1", 9), timeout=1)
+                case "listen":
+                    socket.socket(socket.AF_INET6)
+                case "execute":
+                    os.execv("/bin/true", ["true"])
+                case "trace":
+                    traceme = 0
+                    libc = ctypes.CDLL(None, use_errno=True)
+                    if libc.ptrace(traceme, 0, 0, 0) != 0:
+                        raise OSError(ctypes.get_errno(), "ptrace")
+        except OSError as error:
+            return {"stopped": type(error).__name__}
+        return {"stopped": ""}
 
     def steps(self, count: int) -> None:
         for step in range(count):
