@@ -229,7 +229,7 @@ class App:
             base_url=lambda: self.base_url,
             started=self.started,
         )
-        handlers = [
+        handlers: list[PhotoHandler | PlaylistHandler | FrameHandler | SystemHandler] = [
             PhotoHandler(
                 database=self.database,
                 bus=self.bus,

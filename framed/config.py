@@ -132,7 +132,7 @@ _Path = tuple[str | int, ...]
 
 
 def load(path: Path | None, overrides: dict[str, Any] | None = None) -> Config:
-    """The configuration of a file (None: the defaults) with `overrides` merged over it. ConfigError says what is wrong."""
+    """The configuration of a file (None: the defaults) with `overrides` merged over it. Raises ConfigError."""
     data: dict[str, Any] = {}
     lines: dict[_Path, int] = {}
     name = "config"

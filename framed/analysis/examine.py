@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import importlib
 import os
+import sys
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -41,7 +42,7 @@ class Opened:
 
     @cached_property
     def decoded(self) -> files.Decoded:
-        return files.open_photo(self.data, self.name, self.limits, (PREVIEW_PX, PREVIEW_PX))
+        return files.open_photo(self.data, self.name, self.limits, (PREVIEW_PX, PREVIEW_PX), contain=True)
 
     @property
     def width(self) -> int:
@@ -101,8 +102,8 @@ class Examine(Backend):
         opened = Opened(
             data=data,
             name=inputs["name"],
-            sidecars=[files.read_bytes(sidecar, limits) for sidecar in inputs.get("sidecars") or ()],
-            file_time=datetime.fromtimestamp(stat.st_mtime, UTC).replace(tzinfo=None),
+            sidecars=_sidecars(inputs.get("sidecars") or (), limits),
+            file_time=datetime.fromtimestamp(stat.st_mtime).astimezone(),
             preview_path=inputs["preview"],
             thumb_path=inputs["thumb"],
             limits=limits,
@@ -136,9 +137,7 @@ class Examine(Backend):
                 raise BadPhoto("needs more memory than one photo may have.") from error
             except Exception as error:  # one step's bug must not cost the photo the others
                 answer["problems"][step] = f"{step} failed on this picture ({type(error).__name__})."
-                import traceback
-
-                traceback.print_exc()
+                print(f"step {step} failed: {error!r}", file=sys.stderr)
             answer["ms"][step] = round((time.perf_counter() - began) * 1000, 2)
         return answer
 
@@ -146,6 +145,17 @@ class Examine(Backend):
         if step not in self._looks:
             self._looks[step] = importlib.import_module(f"framed.analysis.steps.{step}").look
         return self._looks[step]
+
+
+def _sidecars(paths: Any, limits: files.Limits) -> list[bytes]:
+    """Those that can be read: an empty or vanished sidecar costs the photo nothing."""
+    found = []
+    for path in paths:
+        try:
+            found.append(files.read_bytes(path, limits))
+        except BadPhoto as error:
+            print(f"sidecar passed over: {error.message}", file=sys.stderr)
+    return found
 
 
 def _named(folder: bytes, sha256: bytes) -> bytes:

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
@@ -145,7 +146,10 @@ class Pipeline:
                     await asyncio.wait(self._reading.values(), return_when=asyncio.FIRST_COMPLETED)
                 task = asyncio.create_task(self._read_file(file), name=f"read:{file.id}")
                 self._reading[file.id] = task
-                task.add_done_callback(lambda _, file_id=file.id: self._reading.pop(file_id, None))
+                task.add_done_callback(partial(self._read, file.id))
+
+    def _read(self, file_id: int, _: Any) -> None:
+        self._reading.pop(file_id, None)
 
     async def _read_file(self, file: Any) -> None:
         from framed.errors import Busy
@@ -248,8 +252,7 @@ class Pipeline:
         while True:
             batch: list[PhotoWork] = []
             if not self.paused:
-                skip = list(self._finishing)
-                batch = await self._database.read(lambda c, skip=skip: rows.work(c, BATCH, 0, skip))  # type: ignore[misc]
+                batch = await self._database.read(partial(rows.work, limit=BATCH, after=0, skip=list(self._finishing)))
             if batch:
                 self._finishing.update(photo.id for photo in batch)
                 running.add(asyncio.create_task(self._finish_batch(batch), name="pipeline:batch"))

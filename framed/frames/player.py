@@ -41,7 +41,9 @@ class Previews(Protocol):
 
     def path(self, uid: str, size: str = "preview") -> Path: ...
 
-    async def ensure(self, photo: photo_rows.PhotoWork, size: str = "preview", *, interactive: bool = False) -> Path: ...
+    async def ensure(
+        self, photo: photo_rows.PhotoWork, size: str = "preview", *, interactive: bool = False
+    ) -> Path: ...
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,9 @@ class Player:
         self._tick_task = asyncio.create_task(self._run(), name="frames:schedule")
 
     async def close(self) -> None:
-        tasks = [task for task in (self._tick_task, *self._spawned, *self._ahead.values(), *self._rendering.values()) if task]
+        tasks = [
+            task for task in (self._tick_task, *self._spawned, *self._ahead.values(), *self._rendering.values()) if task
+        ]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -483,7 +487,7 @@ class Player:
     async def render_panel(
         self, key: str, panel: Panel, card: Mapping[str, Any], overlay: str, *, source: Path | None = None
     ) -> dict[str, Any]:
-        """Renders a photo for a panel and remembers it under `key`; the `renders` row. BadPhoto: nothing of it is left."""
+        """Renders a photo for a panel and keeps it under `key`; its row. BadPhoto: nothing of it is left."""
         work = (await self._database.read(lambda c: photo_rows.work_of(c, [card["id"]])))[0]
         preview = await self._previews.ensure(work, interactive=True)
         original = source

@@ -69,7 +69,7 @@ def playlist_payload(
     count: int,
     items: Sequence[tuple[str, Mapping[str, Any]]],
 ) -> dict[str, Any]:
-    """`framed/frame/<f>/playlist`: the whole list is at `url`; here are those of the next pictures that are rendered."""
+    """`framed/frame/<f>/playlist`: the whole list is at `url`; here are the next rendered ones."""
     return {
         "v": 1,
         "rev": rev,

@@ -1,4 +1,4 @@
-"""What frames say and what people tell them: hello, report, availability, commands, settings; and the frame requests."""
+"""What frames say and what people tell them: hello, report, commands, settings; and the frame requests."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -237,7 +237,7 @@ class FrameHandler:
     # -- requests ------------------------------------------------------------------------------------------------
 
     @answers("frame/list", Request)
-    async def list(self, request: Request) -> dict[str, Any]:
+    async def listed(self, request: Request) -> dict[str, Any]:
         items = []
         for frame in self._registry.all():
             state = await self._player.state_payload(frame.id)

@@ -201,7 +201,7 @@ class PhotoHandler:
         return {"photo": request.id, "tags": sorted(scores)}
 
     @answers("photo/list", PhotoList)
-    async def list(self, request: PhotoList) -> dict[str, Any]:
+    async def listed(self, request: PhotoList) -> dict[str, Any]:
         if request.state == "failed":
             parked = await self._database.read(lambda c: rows.parked(c, request.limit))
             return {"items": parked, "count": await self._database.read(rows.parked_count)}
@@ -257,7 +257,7 @@ class PhotoHandler:
         if event.what == "tags":
             self._names.changed(now=True)
 
-    async def _family(self, photo_id: int) -> "list[int]":
+    async def _family(self, photo_id: int) -> list[int]:
         """Photos whose place in a burst or among duplicates may have changed with this one."""
 
         def read(connection: Any) -> list[int]:

@@ -135,7 +135,8 @@ class PlaylistHandler:
     async def set(self, request: PlaylistSet) -> dict[str, Any]:
         frame = self._registry.find(request.frame)
         if request.query is not None:
-            return await self.ask(Ask(text=request.query, frame=frame.id))
+            answered: dict[str, Any] = await self.ask(Ask(text=request.query, frame=frame.id))
+            return answered
         if request.photos is not None:
             playlist_id = await self._by_hand(request.photos, None)
         else:
@@ -190,7 +191,7 @@ class PlaylistHandler:
         }
 
     @answers("playlist/list", PlaylistList)
-    async def list(self, request: PlaylistList) -> dict[str, Any]:
+    async def listed(self, request: PlaylistList) -> dict[str, Any]:
         found = await self._database.read(rows.listed)
         items = [
             {"id": p.id, "name": p.name, "count": p.count, "saved": p.saved, "updated": p.updated_at}
@@ -201,7 +202,7 @@ class PlaylistHandler:
 
     # -- inside --------------------------------------------------------------------------------------------------
 
-    def _frames_of(self, plan: QueryPlan, said: str | None) -> "list[Frame]":
+    def _frames_of(self, plan: QueryPlan, said: str | None) -> list[Frame]:
         """The frames that are meant: those of the sentence, else of the request, else the only one there is."""
         if plan.all_frames:
             return self._registry.all()
@@ -222,7 +223,7 @@ class PlaylistHandler:
             if key in ("v", "text", "spans", "problems", "labels", "follow_up", "sort", "quality"):
                 continue
             old = getattr(before, key)
-            if isinstance(value, type([])):
+            if isinstance(value, list):
                 merged[key] = [*old, *[entry for entry in value if entry not in old]]
             elif key == "semantic":
                 merged[key] = " ".join(part for part in (old, value) if part)
@@ -265,7 +266,7 @@ class PlaylistHandler:
         self._bus.emit(PlaylistChanged(playlist_id, called, len(items)))
         return playlist_id
 
-    async def _by_hand(self, uids: "list[str]", name: str | None, *, id: str | None = None) -> str:
+    async def _by_hand(self, uids: list[str], name: str | None, *, id: str | None = None) -> str:
         found = await self._database.read(lambda c: photo_rows.ids_of(c, uids))
         missing = [uid for uid in uids if uid not in found]
         if missing:
@@ -308,7 +309,7 @@ class PlaylistHandler:
             raise UnknownPlaylist("That frame plays no playlist.", field="frame")
         return playing
 
-    def _answered(self, answer: Answer, listed: dict[str, Any], frames: "list[Frame]", said: str) -> dict[str, Any]:
+    def _answered(self, answer: Answer, listed: dict[str, Any], frames: list[Frame], said: str) -> dict[str, Any]:
         items = [
             item_payload(answer.cards[photo], answer.composed.scores.get(photo, 0.0), answer.why(photo))
             for photo in answer.composed.ids[:ITEMS]
@@ -391,8 +392,8 @@ class PlaylistHandler:
     def _insert(
         connection: Any,
         playlist_id: str,
-        items: "list[Item]",
-        fresh: "list[Item]",
+        items: list[Item],
+        fresh: list[Item],
         plan: QueryPlan,
         frame: Frame | None,
     ) -> None:
@@ -458,7 +459,7 @@ def new_id(name: str) -> str:
     return f"{stem}-{secrets.token_hex(3)}"
 
 
-def _spoken(frames: "list[Frame]") -> str | None:
+def _spoken(frames: list[Frame]) -> str | None:
     if not frames:
         return None
     if len(frames) == 1:

@@ -107,8 +107,8 @@ class SystemHandler:
             self._bus.on(event, self._library_changed)
         self._bus.on(ScanFinished, self._scanned)
         self._bus.on(PlaylistChanged, self._playlists_changed)
-        for event in (FrameOnline, FrameOffline):
-            self._bus.on(event, self._frames_changed)
+        self._bus.on(FrameOnline, self._frames_changed)
+        self._bus.on(FrameOffline, self._frames_changed)
         for failure in (JobFailed, PhotoFailed, FrameFailed):
             self._bus.on(failure, self._failed)
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import pillow_heif
@@ -31,21 +31,9 @@ from framed.library.colour import (
     to_plain,
     to_srgb,
 )
+from framed.library.formats import FORMATS, SUFFIXES, Format
 
-Format = Literal["JPEG", "PNG", "WEBP", "GIF", "TIFF", "HEIF", "AVIF", "BMP", "RAW"]
-
-FORMATS: Final[dict[Format, frozenset[str]]] = {
-    "JPEG": frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"}),
-    "PNG": frozenset({".png", ".apng"}),
-    "WEBP": frozenset({".webp"}),
-    "GIF": frozenset({".gif"}),
-    "TIFF": frozenset({".tif", ".tiff"}),
-    "HEIF": frozenset({".heic", ".heif", ".hif"}),
-    "AVIF": frozenset({".avif"}),
-    "BMP": frozenset({".bmp"}),
-    "RAW": frozenset({".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2", ".pef", ".srw"}),
-}
-SUFFIXES: Final = frozenset[str]().union(*FORMATS.values())
+__all__ = ["FORMATS", "SUFFIXES", "Format"]
 
 _HEIF_BRANDS: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
 _TIFF_STARTS: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")

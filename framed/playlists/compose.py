@@ -91,9 +91,9 @@ def _best(ids: NDArray[np.int64], columns: Columns, plan: QueryPlan, left_out: C
 def worthiness(ids: NDArray[np.int64], columns: Columns) -> NDArray[np.float32]:
     """Technical quality, raised by what its owner said about it: favourites and stars."""
     rated = np.clip(columns.rating[ids], -1, 5).astype(np.float32)
-    value: NDArray[np.float32] = columns.quality[ids] + 0.3 * columns.favourite[ids] + 0.08 * np.maximum(rated, 0)
+    value = columns.quality[ids] + 0.3 * columns.favourite[ids] + 0.08 * np.maximum(rated, 0)
     value[rated < 0] -= 0.5
-    return value
+    return value.astype(np.float32)
 
 
 def _ordered(

@@ -1,6 +1,6 @@
 """From the symbolic part of a QueryPlan to the photos it allows: filters first, exactly, before anything is ranked."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
@@ -135,32 +135,24 @@ class Filters:
     def excluded(self) -> list[tuple[str, Mask]]:
         """Each reason for leaving photos out, in words, with the photos it names."""
         plan, columns = self._plan, self._columns
-        reasons: list[tuple[str, Callable[[], Mask]]] = []
+        reasons: list[tuple[str, Mask]] = []
         for kind in plan.kinds_none:
-            reasons.append((f"{kind}s", lambda kind=kind: _codes(columns.kind, KINDS, [kind])))  # type: ignore[misc]
+            reasons.append((f"{kind}s", _codes(columns.kind, KINDS, [kind])))
         for person in plan.people_none:
-            reasons.append(
-                (
-                    f"photos of {plan.labels.get('people:' + person, person)}",
-                    lambda person=person: self._of("person", [person]),
-                )
-            )  # type: ignore[misc]
+            name = plan.labels.get(f"people:{person}", person)
+            reasons.append((f"photos of {name}", self._of("person", [person])))
         for place in plan.places_none:
-            reasons.append(
-                (
-                    f"photos from {plan.labels.get('places:' + place, place)}",
-                    lambda place=place: self._of("place", [place]),
-                )
-            )  # type: ignore[misc]
+            name = plan.labels.get(f"places:{place}", place)
+            reasons.append((f"photos from {name}", self._of("place", [place])))
         if plan.folders_none:
-            reasons.append(("photos in other folders", lambda: self._of("folder", plan.folders_none)))
+            reasons.append(("photos in other folders", self._of("folder", plan.folders_none)))
         for tag in plan.tags_none:
-            reasons.append((f"photos with {tag}", lambda tag=tag: self._of("tag", [tag])))  # type: ignore[misc]
+            reasons.append((f"photos with {tag}", self._of("tag", [tag])))
         if plan.dates_none or plan.yearly_none:
-            reasons.append(("photos from those dates", self._dates_none))
+            reasons.append(("photos from those dates", self._dates_none()))
         if plan.quality == "good":
-            reasons.append(("photos of poor quality", lambda: columns.quality < GOOD))
-        return [(words, build()) for words, build in reasons]
+            reasons.append(("photos of poor quality", columns.quality < GOOD))
+        return reasons
 
     def masked(self, *, places: Sequence[str] | None = None) -> Masked:
         mask = self.wanted(places=places)
@@ -211,7 +203,8 @@ class Filters:
             mask |= between(self._columns, period.start, period.end)
         for span in self._plan.yearly_none:
             mask |= _yearly(self._columns, span)
-        return mask & (self._columns.taken != NO_TIME)
+        dated: Mask = mask & (self._columns.taken != NO_TIME)
+        return dated
 
 
 def _shift(day: date, by: timedelta) -> date:

@@ -28,7 +28,7 @@ class Cutoff:
     beside: float
 
 
-CUTOFFS = {"all-MiniLM-L6-v2": Cutoff(alone=0.40, beside=0.55)}
+CUTOFFS = {"all-minilm-l6-v2": Cutoff(alone=0.40, beside=0.55)}
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Searcher:
         self._tag_of = tag_of
 
     def search(self, connection: Connection, plan: QueryPlan, vector: NDArray[np.float32] | None) -> Found:
-        """Relaxes in a declared order where nothing is left: dates by ten days, town to region, and last the meaning."""
+        """Relaxes in order where nothing is left: dates by ten days, town to region, and last the meaning."""
         found = self._try(connection, plan, vector)
         if len(found.ids):
             return found

@@ -1,4 +1,4 @@
-"""The library's own names for the grammar: people, places, folders, frames and tags, compiled again when they change."""
+"""The library's own names for the grammar: people, places, folders, frames and tags; compiled when they change."""
 
 import asyncio
 import time

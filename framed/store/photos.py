@@ -331,16 +331,18 @@ def cards(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, Any
         .where(photo_places.c.photo_id.in_(wanted))
         .order_by(photo_places.c.rank)
     )
-    for row in connection.execute(where):
-        found[row.photo_id]["places"].append({"id": row.slug, "name": row.name, "level": row.level, "rank": row.rank})
+    for place in connection.execute(where):
+        found[place.photo_id]["places"].append(
+            {"id": place.slug, "name": place.name, "level": place.level, "rank": place.rank}
+        )
     words = (
         select(photo_tags.c.photo_id, tags.c.name, photo_tags.c.score)
         .join(tags, tags.c.id == photo_tags.c.tag_id)
         .where(photo_tags.c.photo_id.in_(wanted))
         .order_by(photo_tags.c.score.desc())
     )
-    for row in connection.execute(words):
-        found[row.photo_id]["tags"][row.name] = row.score
+    for word in connection.execute(words):
+        found[word.photo_id]["tags"][word.name] = word.score
     for photo_id, (path, folder) in paths(connection, wanted).items():
         found[photo_id]["path"], found[photo_id]["folder"] = path, folder
     return found

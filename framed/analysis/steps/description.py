@@ -47,6 +47,7 @@ def facts_of(photo: PhotoWork, hemisphere: Literal["north", "south"]) -> Any:
         kind=photo.results.get("kind", {}).get("name", "photo"),
         places=photo.results.get("places", {}).get("places", []),
         taken_local=meta.get("taken_local"),
+        taken_precision=meta.get("taken_precision"),
         title=meta.get("title"),
         caption=meta.get("caption"),
         keywords=[*photo.user_tags, *meta.get("keywords", [])],

@@ -1,5 +1,7 @@
 """Step: the upright sRGB preview (1440 px) that every analyser reads, and the thumbnail that people see."""
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framed.analysis.step import ExaminedStep
@@ -18,7 +20,7 @@ def look(opened: "Opened") -> dict[str, Any]:
         (files.thumbnail(opened.preview, (THUMB_PX, THUMB_PX)), opened.thumb_path, 80),
     ):
         data = files.encode_jpeg(image, quality)
-        files.write_atomic(path, data)
+        files.write_atomic(Path(os.fsdecode(path)), data)
         size += len(data)
     return {"bytes": size, "width": opened.preview.width, "height": opened.preview.height}
 

@@ -1,8 +1,10 @@
 """Step: what is in the picture, in everyday words, and the features that likeness is measured by."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from framed.analysis.previews import Previews
@@ -45,15 +47,15 @@ class TagsStep(BatchStep):
                 outcomes.append(Outcome("failed", problem=f"The tagger {backend} gave no numbers for this picture."))
                 continue
             found = words(scores)
-            result = {"tags": [[tag.name, round(float(tag.score), 3)] for tag in found], "backend": backend}
-            outcomes.append(Outcome("completed", result, store=_storing(photo.id, result["tags"], features)))
+            scored = [[tag.name, round(float(tag.score), 3)] for tag in found]
+            store = _storing(photo.id, scored, features)
+            outcomes.append(Outcome("completed", {"tags": scored, "backend": backend}, store=store))
         return outcomes
 
 
-def _storing(photo_id: int, found: list[list[object]], features: "np.ndarray[tuple[int], np.dtype[np.float16]]"):  # type: ignore[no-untyped-def]
+def _storing(photo_id: int, found: list[Any], features: NDArray[np.float16]) -> Callable[[Connection], None]:
     def store(connection: Connection) -> None:
-        scores = {str(name): float(score) for name, score in found}  # type: ignore[arg-type]
-        store_photos.set_tags(connection, photo_id, scores, "model")
+        store_photos.set_tags(connection, photo_id, dict(found), "model")
         vectors.put(connection, LIKENESS, [(photo_id, features.astype(np.float32))])
 
     return store
