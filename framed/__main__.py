@@ -1,0 +1,5 @@
+"""`python -m framed` is `framed`."""
+
+from framed.cli import main
+
+main()
