@@ -1,0 +1,92 @@
+"""The whole daemon for flow tests: real broker, real pictures, real models, on free ports."""
+
+import asyncio
+import os
+import shutil
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import skimage
+from PIL import Image
+
+from framed.app import App
+from framed.config import load
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def write_photo(source: str, path: Path, *, taken: str, place: tuple[float, float] | None = None) -> None:
+    """A picture of scikit-image with a camera, a time and a place in its EXIF."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = Image.open(Path(skimage.__file__).parent / "data" / source).convert("RGB")
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0110] = "Lumen", "L1"
+    exif.get_ifd(0x8769)[0x9003] = taken
+    if place is not None:
+        gps = exif.get_ifd(0x8825)
+        for axis, (value, marks) in enumerate(((place[0], "NS"), (place[1], "EW"))):
+            degrees = abs(value)
+            minutes = (degrees % 1) * 60
+            gps[1 + 2 * axis] = marks[0] if value >= 0 else marks[1]
+            gps[2 + 2 * axis] = (int(degrees), int(minutes), round((minutes % 1) * 60, 3))
+    picture.save(path, "JPEG", quality=92, exif=exif)
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    write_photo("chelsea.png", folder / "Holidays" / "cat.jpg", taken="2019:07:14 10:00:00", place=(43.7696, 11.2558))
+    write_photo("coffee.png", folder / "coffee.jpg", taken="2021:12:25 09:30:00")
+    write_photo("astronaut.png", folder / "eileen.jpg", taken="2020:05:05 15:00:00")
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
+    return folder
+
+
+def settings(tmp_path: Path, album: Path) -> dict[str, Any]:
+    return {
+        "data_dir": str(tmp_path / "data"),
+        "library": {"roots": [{"path": str(album)}], "settle_s": 0.1, "debounce_s": 0.2},
+        "http": {"host": "127.0.0.1", "port": 0},
+        "mqtt": {"port": free_port()},
+        "frames": [{"id": "kitchen", "width": 320, "height": 240}],
+    }
+
+
+async def until(check: Callable[[], Awaitable[Any]], seconds: float = 60.0) -> Any:
+    """Awaits until `check` gives something true, and gives it; fails after `seconds`."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = await check()
+        if found:
+            return found
+        await asyncio.sleep(0.05)
+    raise AssertionError("it did not come true in time")
+
+
+async def analysed(app: App, photos: int) -> dict[str, Any]:
+    async def check() -> Any:
+        library = await app.system.library_payload()
+        done = library["analysed"] == photos and not library["pending"]
+        indexed = int((app.index.columns.ready & (app.index.columns.kind != 255)).sum()) >= photos
+        return library if done and indexed else None
+
+    found: dict[str, Any] = await until(check, 90.0)
+    return found
+
+
+@pytest.fixture
+async def app(tmp_path: Path, album: Path) -> AsyncIterator[App]:
+    async with App(load(None, settings(tmp_path, album))) as running:
+        await analysed(running, 3)
+        yield running
+    shutil.rmtree(tmp_path / "data", ignore_errors=True)
