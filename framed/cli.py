@@ -106,7 +106,21 @@ def _say_ready(running: "App") -> None:
         passwords = running.config.data_dir / "broker"
         out.print(f"Its own MQTT broker ({end.kind}) listens at {end.host}:{end.port}.")
         out.print(f"Home Assistant signs in there as `home`; the passwords are in {passwords}/.")
-    out.print('Try: framed ask "cats"      Ctrl+C stops it.\n')
+    out.print(f"Try: {_again(running.config)}      Ctrl+C stops it.\n")
+
+
+def _again(config: "Config") -> str:
+    """The command that asks this daemon, whatever folder and port it was started with."""
+    import shlex
+
+    from framed.config import Config, Http
+
+    words = [sys.argv[0] if sys.argv[0].endswith("framed") else "framed", "ask"]
+    if config.data_dir != Config().data_dir:
+        words += ["--data", str(config.data_dir)]
+    if config.http.port != Http().port:
+        words += ["--http-port", str(config.http.port)]
+    return shlex.join(words) + ' "cats"'
 
 
 @app.command()
