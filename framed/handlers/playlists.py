@@ -15,7 +15,7 @@ from framed.frames.player import Player
 from framed.frames.registry import Frame, Registry
 from framed.jobs import Job, JobQueue, Progress
 from framed.playlists.ask import Answer, Asker, item_payload
-from framed.playlists.explain import speech, unknown
+from framed.playlists.explain import speech, spoken, unknown
 from framed.playlists.grammar import say
 from framed.playlists.plan import QueryPlan
 from framed.router import Request, answers
@@ -449,7 +449,7 @@ class PlaylistHandler:
 
 
 def name_of(plan: QueryPlan) -> str:
-    said = say(plan)
+    said = spoken(plan)
     return (said[0].upper() + said[1:])[:80] if said else "Photos"
 
 

@@ -56,19 +56,30 @@ def caption_of(card: Mapping[str, Any]) -> str:
 def speech(plan: QueryPlan, count: int, matched: int, frame: str | None, found: Found) -> str:
     """A sentence a voice assistant can say, at most 250 characters."""
     problems = unknown(plan)
-    what = say(plan)
+    what = spoken(plan)
     if not count:
         said = problems[0] if problems else f"I found no {what}."
         return _cut(said + (f" The {frame} keeps its picture." if frame else ""))
+    some = what if what.startswith(("photos", "pictures")) else f"photos: {what}"
+    one = some.replace("photos", "photo", 1) if count == 1 else some
     number = "one" if count == 1 else str(count)
     of_all = f" of {matched}" if matched > count else ""
-    where = f" on the {frame}" if frame else ""
-    said = f"Showing {number}{of_all}: {what}{where}."
+    where = f", on the {frame}" if frame else ""
+    said = f"Showing {number}{of_all} {one}{where}."
     if problems:
         said = f"{problems[0]} {said}"
     if found.relaxed:
         said += f" {found.relaxed[0][0].upper()}{found.relaxed[0][1:]}."
     return _cut(said)
+
+
+def spoken(plan: QueryPlan) -> str:
+    """What was understood, without the frame (said elsewhere): "photos in Italy", "cats, no documents"."""
+    said = say(plan.model_copy(update={"frame": None, "all_frames": False, "interval_s": None}))
+    head, comma, rest = said.partition(", ")
+    if head == "photos" and comma:
+        return f"photos {rest}" if rest.startswith(("in ", "at ", "from ", "of ", "with ", "without ")) else rest
+    return said
 
 
 def unknown(plan: QueryPlan) -> list[str]:
