@@ -89,7 +89,7 @@ class Logging(Section):
 class Config(Section):
     """The whole file. Every key has a default: an empty file is a working one."""
 
-    data_dir: Path = Path("~/.local/share/framed")
+    data_dir: Path = Field(Path("~/.local/share/framed"), validate_default=True)
     instance: str = Field("home", pattern=r"^[a-z0-9_-]{1,20}$")
     mqtt: Mqtt = Mqtt()
     http: Http = Http()

@@ -139,7 +139,7 @@ def test_a_secret_is_read_from_beside_the_file_and_never_shown(tmp_path: Path) -
 
 def test_a_secret_that_is_missing_is_named(tmp_path: Path) -> None:
     (tmp_path / "secrets.yaml").write_text("other: x\n")
-    with pytest.raises(ConfigError, match="line 1: secrets.yaml has no 'mqtt'"):
+    with pytest.raises(ConfigError, match=r"line 1: secrets\.yaml has no 'mqtt'"):
         load(_file(tmp_path, "mqtt: {password: !secret mqtt}\n"))
 
 
