@@ -33,6 +33,8 @@ class Step(ABC):
     version: ClassVar[int]
     """Rises when the output changes; the pipeline then redoes this step and those that need it."""
     needs: ClassVar[tuple[str, ...]] = ()
+    optional: ClassVar[bool] = False
+    """A photo is complete without it where its backend is not to be had: no weights, no GPU, not wanted."""
 
 
 class ExaminedStep(Step):
@@ -45,6 +47,10 @@ class ExaminedStep(Step):
 
 class BatchStep(Step):
     batch: ClassVar[int] = 32
+    late: ClassVar[bool] = False
+    """Slow and a luxury (captions): its turn comes when every photo is through the other steps."""
+    refreshes: ClassVar[tuple[str, ...]] = ()
+    """The steps that a late one's result changes; they are done again for that photo."""
 
     @abstractmethod
     async def run(self, photos: Sequence[PhotoWork]) -> list[Outcome]:

@@ -22,7 +22,7 @@ from framed.errors import FramedError, Unavailable
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
-SCHEMA_HEAD = "0001"
+SCHEMA_HEAD = "0002"
 """The newest migration; a test holds it to the folder, so that Alembic is imported only when there is work for it."""
 
 _GROUP = 256

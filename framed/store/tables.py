@@ -96,6 +96,7 @@ photos = Table(
     Column("kind", Text),
     Column("orientation", Text),
     Column("quality", Float),
+    Column("aesthetic", Float),  # 0 to 1, how much the household or a model likes it
     Column("monochrome", Boolean),
     Column("pdq", LargeBinary),
     Column("pdq_quality", Integer),
@@ -129,8 +130,9 @@ people = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("slug", Text, nullable=False, unique=True),
-    Column("name", Text, nullable=False),
+    Column("name", Text, nullable=False),  # empty until somebody says who it is
     Column("aliases", JSON, nullable=False),
+    Column("cover_face", Integer),  # the face that stands for this person, where somebody chose one
     Column("hidden", Boolean, nullable=False, default=False, server_default=text("0")),
 )
 
@@ -142,6 +144,48 @@ photo_people = Table(
     Column("box", JSON),  # [x, y, w, h] as shares of the upright picture, or null
     Column("source", Text, nullable=False),
     Index("photo_people_person", "person_id"),
+    sqlite_with_rowid=False,
+)
+
+# A face is found by one model; what a person said of a face is kept apart, by place in the picture, because another
+# model finds the same faces again under other ids.
+faces = Table(
+    "faces",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("photo_id", Integer, ForeignKey("photos.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("model", Text, nullable=False),
+    Column(
+        "box", JSON, nullable=False
+    ),  # [x, y, w, h] of the top left corner and size, as shares of the upright picture
+    Column("points", JSON),  # landmarks, [[x, y], …] in the same shares
+    Column("score", Float, nullable=False),  # the detector's
+    Column("quality", Float, nullable=False),  # 0 to 1: size, sharpness and pose; poor ones join only what is very near
+    Column("child", Float),  # 0 to 1 where the model can tell
+    Column("eyes_open", Float),  # 0 to 1 where the model can tell
+    Column("vector", LargeBinary, nullable=False),  # float16, L2-normalised
+    Column("person_id", Integer, ForeignKey("people.id", ondelete="SET NULL"), index=True),
+    Column("named_by", Text),  # user, metadata, cluster: who said that it is this person
+    Column("core", Boolean, nullable=False, default=False, server_default=text("0")),
+    Index("faces_model", "model", "person_id"),
+)
+
+face_rules = Table(
+    "face_rules",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("photo_id", Integer, ForeignKey("photos.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("box", JSON, nullable=False),
+    Column("person_id", Integer, ForeignKey("people.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("rule", Text, nullable=False),  # is, is_not
+    Column("at", Float, nullable=False),
+)
+
+people_apart = Table(
+    "people_apart",
+    metadata,
+    Column("one", Integer, ForeignKey("people.id", ondelete="CASCADE"), primary_key=True),
+    Column("other", Integer, ForeignKey("people.id", ondelete="CASCADE"), primary_key=True),
     sqlite_with_rowid=False,
 )
 
@@ -180,6 +224,17 @@ photo_tags = Table(
     Column("score", Float, nullable=False),
     Column("source", Text, nullable=False),  # model, keyword, user
     Index("photo_tags_tag", "tag_id"),
+    sqlite_with_rowid=False,
+)
+
+photo_traits = Table(
+    "photo_traits",
+    metadata,
+    Column("photo_id", Integer, ForeignKey("photos.id", ondelete="CASCADE"), primary_key=True),
+    Column("trait", Text, primary_key=True),  # scene, style, mood, composition, palette, subject
+    Column("value", Text, primary_key=True),
+    Column("score", Float, nullable=False),
+    Index("photo_traits_value", "trait", "value"),
     sqlite_with_rowid=False,
 )
 
