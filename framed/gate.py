@@ -12,9 +12,10 @@ from sqlalchemy import select
 
 from framed.analysis.previews import Previews
 from framed.errors import BadPhoto, UnknownPhoto
-from framed.frames.base import Panel, render_key
+from framed.frames.base import Panel
 from framed.frames.player import Player
-from framed.frames.registry import Registry, focus_of
+from framed.frames.publish import picture_url
+from framed.frames.registry import Registry
 from framed.handlers.frames import FrameHandler
 from framed.router import Router
 from framed.store import frames as rows
@@ -152,11 +153,16 @@ class FramesPort:
         if listed is None:
             return {"v": 1, "id": None, "name": None, "count": 0, "interval_s": known.interval_s, "items": []}
         cards = await self._database.read(lambda c: photo_rows.cards(c, [item.photo_id for item in listed.items]))
-        items = [
-            {"item": f"{cards[item.photo_id]['uid']}-{place}", "photo": cards[item.photo_id]["uid"], "why": item.why}
-            for place, item in enumerate(listed.items)
-            if item.photo_id in cards
-        ]
+        ready = dict(await self._player.ready(known, [item.photo_id for item in listed.items], state["position"]))
+        items = []
+        for place, entry in enumerate(listed.items):
+            if entry.photo_id in cards:
+                uid = cards[entry.photo_id]["uid"]
+                item: dict[str, Any] = {"item": f"{uid}-{place}", "photo": uid, "why": entry.why}
+                if (picture := ready.get(item["item"])) is not None:
+                    url = picture_url(self._player.base_url(), known, picture)
+                    item |= {"url": url, "sha256": picture["sha256"], "bytes": picture["bytes"]}
+                items.append(item)
         return {
             "v": 1,
             "id": listed.id,
@@ -198,8 +204,7 @@ class FramesPort:
         named = {"jpg": "jpeg", "png": "png", "bmp": "bmp"}[format]
         size = {"width": width or own.width, "height": height or own.height}
         panel = Panel.model_validate({**own.model_dump(), **size, "formats": (named,)})
-        key = render_key(card["sha256"].hex(), panel, focus_of(card["people"]), monochrome=bool(card["monochrome"]))
-        picture = await self._player.render_panel(key, panel, card, "")
+        picture = await self._player.rendered_for(known, card, panel)
         path = self._player.picture_path(picture["sha256"], picture["ext"])
         return PictureFile(path, picture["mime"], picture["sha256"])
 

@@ -203,7 +203,8 @@ class Messages:
     async def state(self, frame: Frame, payload: Mapping[str, Any]) -> None:
         public = {key: value for key, value in payload.items() if key != "online"}
         await self._publish(self._topics.state(frame.id), public, retain=True)
-        self._tell(frame.id, "state", {**payload, "frame": frame.id})
+        size = {"width": frame.panel.width, "height": frame.panel.height}
+        self._tell(frame.id, "state", {**payload, **size, "frame": frame.id, "kind": frame.model or frame.source})
         if not frame.over_mqtt:
             word = "online" if payload.get("online") else "offline"
             await self._publish(self._topics.availability(frame.id), word, retain=True)

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -78,7 +78,7 @@ class Player:
         self._publisher = publisher
         self._bus = bus
         self._renders = renders
-        self._base_url = base_url
+        self.base_url = base_url
         self._caption = caption
         self._timezone = timezone
         self._renders_max_bytes = renders_max_bytes
@@ -105,6 +105,11 @@ class Player:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def reconfigure(self, *, timezone: tzinfo, renders_max_bytes: int) -> None:
+        """Other settings were read; the schedule looks at once at what they change."""
+        self._timezone, self._renders_max_bytes = timezone, renders_max_bytes
+        self._wake.set()
 
     # -- moves ---------------------------------------------------------------------------------------------------
 
@@ -161,10 +166,25 @@ class Player:
         self._wake.set()
         return Step(None, "Paused." if paused else "Going on.")
 
+    async def reschedule(self, frame_id: str) -> None:
+        """The interval is another: it counts from now."""
+        frame = self._registry.get(frame_id)
+        next_at = self._clock() + frame.interval_s
+        await self._database.write(lambda c: rows.set_state(c, frame_id, next_at=next_at))
+        self._wake.set()
+
+    async def control(self, frame_id: str, action: str, value: Any = None) -> None:
+        """Tells the frame itself to do something."""
+        order = {"action": action, "id": str(int(self._clock()))} | ({} if value is None else {"value": value})
+        await self._publisher.control(self._registry.get(frame_id), order)
+
     async def identify(self, frame_id: str) -> None:
         """Asks the frame to show who it is; a page does, others do what they can."""
-        frame = self._registry.get(frame_id)
-        await self._publisher.control(frame, {"action": "identify", "value": frame.name, "id": str(int(self._clock()))})
+        await self.control(frame_id, "identify", self._registry.get(frame_id).name)
+
+    async def withdraw_image(self, frame_id: str) -> None:
+        """The frame takes its pictures by HTTP from now on."""
+        await self._publisher.image(self._registry.get(frame_id), None, "", "")
 
     async def preview(self, frame_id: str, photo_id: int) -> dict[str, Any]:
         frame = self._registry.get(frame_id)
@@ -263,7 +283,7 @@ class Player:
                 picture = dict(found)
                 from framed.frames.publish import picture_url
 
-                show["url"] = picture_url(self._base_url(), frame, picture)
+                show["url"] = picture_url(self.base_url(), frame, picture)
                 await self._publisher.show(frame, show)
                 await self._publish_bytes(frame, picture)
         await self._publish_playlist(frame)
@@ -344,7 +364,7 @@ class Player:
             state = rows.state(connection, frame.id)
             next_at = state["next_at"] if again and state["next_at"] else now + frame.interval_s
             payload = show_payload(
-                base=self._base_url(),
+                base=self.base_url(),
                 frame=frame,
                 rev=state["rev"] + 1,
                 item=item,
@@ -385,6 +405,18 @@ class Player:
             return
         await self._publisher.image(frame, data, picture["mime"], picture["sha256"])
 
+    async def ready(self, frame: Frame, ids: list[int], position: int) -> list[tuple[str, Mapping[str, Any]]]:
+        """Item and rendered picture of what is shown and what comes next, as far as it is rendered, in order."""
+        order = [(position + offset) % len(ids) for offset in range(min(len(ids), 20))] if ids else []
+        found = await self._database.read(lambda c: photo_rows.cards(c, [ids[place] for place in order]))
+        keys = {place: self._key(frame, found[ids[place]]) for place in order if ids[place] in found}
+        kept = await self._database.read(lambda c: {place: rows.render(c, key) for place, key in keys.items()})
+        return [
+            (f"{found[ids[place]]['uid']}-{place}", dict(picture))
+            for place, picture in kept.items()
+            if picture is not None
+        ]
+
     async def _publish_playlist(self, frame: Frame) -> None:
         state = await self._database.read(lambda c: rows.state(c, frame.id))
         listed = (
@@ -395,20 +427,9 @@ class Player:
         if listed is None:
             await self._publisher.playlist(frame, None)
             return
-        ready: list[tuple[str, Mapping[str, Any]]] = []
-        ids = [item.photo_id for item in listed.items]
-        order = [(state["position"] + offset) % len(ids) for offset in range(min(len(ids), 20))] if ids else []
-        found = await self._database.read(lambda c: photo_rows.cards(c, [ids[place] for place in order]))
-        for place in order:
-            card = found.get(ids[place])
-            if card is None:
-                continue
-            key = self._key(frame, card)
-            picture = await self._database.read(lambda c, key=key: rows.render(c, key))  # type: ignore[misc]
-            if picture is not None:
-                ready.append((f"{card['uid']}-{place}", dict(picture)))
+        ready = await self.ready(frame, [item.photo_id for item in listed.items], state["position"])
         payload = playlist_payload(
-            base=self._base_url(),
+            base=self.base_url(),
             frame=frame,
             rev=int(listed.updated_at),
             id=listed.id,
@@ -438,8 +459,9 @@ class Player:
         if frame.panel.overlay == "caption":
             return str(card["title"] or card["caption"] or "")
         if frame.panel.overlay == "date" and card["taken"] is not None:
-            when = datetime.fromtimestamp(card["taken"], tz=None)
-            return f"{when.day} {when:%B %Y}"
+            when = datetime.fromtimestamp(card["taken"], UTC)  # wall time, counted as if it were UTC
+            said = {"year": f"{when:%Y}", "month": f"{when:%B %Y}"}
+            return said.get(card["taken_precision"], f"{when.day} {when:%B %Y}")
         if frame.panel.overlay == "place" and card["places"]:
             return str(card["places"][0]["name"])
         return ""
@@ -470,7 +492,13 @@ class Player:
         return dict(row)
 
     async def _render(
-        self, key: str, frame: Frame, card: Mapping[str, Any], *, source: Path | None = None
+        self,
+        key: str,
+        frame: Frame,
+        card: Mapping[str, Any],
+        *,
+        source: Path | None = None,
+        panel: Panel | None = None,
     ) -> dict[str, Any]:
         """Once per key, however many ask at the same time."""
         kept = await self._kept(key)
@@ -478,11 +506,18 @@ class Player:
             return kept
         task = self._rendering.get(key)
         if task is None:
-            work = self.render_panel(key, frame.panel, card, self._overlay(frame, card), source=source)
+            work = self.render_panel(key, panel or frame.panel, card, self._overlay(frame, card), source=source)
             task = asyncio.create_task(work, name=f"render:{card['uid']}")
             self._rendering[key] = task
             task.add_done_callback(lambda _: self._rendering.pop(key, None))
         return await asyncio.shield(task)
+
+    async def rendered_for(self, frame: Frame, card: Mapping[str, Any], panel: Panel) -> dict[str, Any]:
+        """The photo on a panel like the frame's, of another size or format: made once, then kept."""
+        overlay = self._overlay(frame, card)
+        monochrome = bool(card["monochrome"])
+        key = render_key(card["sha256"].hex(), panel, focus_of(card["people"]), overlay, monochrome=monochrome)
+        return await self._render(key, frame, card, panel=panel)
 
     async def render_panel(
         self, key: str, panel: Panel, card: Mapping[str, Any], overlay: str, *, source: Path | None = None

@@ -165,14 +165,19 @@ class Registry:
         self._rows: dict[str, dict[str, Any]] = {}
 
     async def load(self) -> None:
-        for entry in self._configured.values():
+        """A home that never had a frame gets one, so that any browser can be it at once."""
+        entries = list(self._configured.values())
+        if not entries and not await self._database.read(rows.ever):
+            entries = [FrameConfig(id="first", name="First frame")]
+        for entry in entries:
             token = secrets.token_urlsafe(18)
 
             def add(connection: Any, entry: FrameConfig = entry, token: str = token) -> None:
                 known = {row["id"] for row in rows.every(connection)}
                 name = entry.name or _title(entry.id)
                 if entry.id not in known:
-                    rows.put(connection, entry.id, name=name, source="config", token=token)
+                    source = "config" if entry.id in self._configured else "request"
+                    rows.put(connection, entry.id, name=name, source=source, token=token)
 
             await self._database.write(add, durable=True)
         self._rows = {row["id"]: dict(row) for row in await self._database.read(rows.every)}
@@ -214,13 +219,13 @@ class Registry:
         before = self._frames.get(frame_id)
         if before is None and len(self._frames) >= MAX_FRAMES:
             raise BadRequest(f"framed serves at most {MAX_FRAMES} frames; remove one first.")
-        row = self._rows.get(frame_id) or self._new_row(frame_id, said.name, source)
+        row = dict(self._rows.get(frame_id) or self._new_row(frame_id, said.name, source))
         row["hello"] = {**said.model_dump(mode="json", exclude_none=True), "via": source}
         frame = await self._keep(row)
         return frame, before is None or before.panel != frame.panel or before.delivery != frame.delivery
 
     async def add(self, frame_id: str, name: str | None, source: str, hello: dict[str, Any] | None = None) -> Frame:
-        row = self._rows.get(frame_id) or self._new_row(frame_id, name, source)
+        row = dict(self._rows.get(frame_id) or self._new_row(frame_id, name, source))
         if name:
             row["name"] = name
         if hello is not None:
@@ -229,7 +234,7 @@ class Registry:
 
     async def set(self, frame_id: str, options: FrameOptions) -> Frame:
         self.get(frame_id)
-        row = self._rows[frame_id]
+        row = dict(self._rows[frame_id])
         changes = options.model_dump(mode="json", exclude_unset=True, exclude={"paused", "playlist"})
         row["options"] = {key: value for key, value in {**row["options"], **changes}.items() if value is not None}
         if options.name:

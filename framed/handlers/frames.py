@@ -1,6 +1,9 @@
 """What frames say and what people tell them: hello, report, commands, settings; and the frame requests."""
 
+import re
+import unicodedata
 from collections.abc import Callable
+from itertools import count, islice
 from typing import Any, Literal
 
 import structlog
@@ -10,7 +13,7 @@ from framed.bus import Bus
 from framed.errors import BadRequest, FramedError, TooLarge, UnknownPhoto
 from framed.events import FrameOffline, FrameOnline, FrameSaid, PhotoChanged
 from framed.frames.player import Player
-from framed.frames.registry import Frame, FrameOptions, Registry
+from framed.frames.registry import MAX_FRAMES, Frame, FrameOptions, Registry
 from framed.mqtt.topics import check_slug
 from framed.playlists.vocabulary import Names
 from framed.router import Request, Router, answers, bad_request
@@ -55,8 +58,10 @@ class FrameId(Request):
 
 
 class FrameAdd(Request):
-    frame: str = Field(min_length=1, max_length=32)
-    name: str | None = Field(None, max_length=80)
+    """A new frame; without an id it gets one from its name."""
+
+    frame: str | None = Field(None, min_length=1, max_length=32)
+    name: str | None = Field(None, min_length=1, max_length=80)
     width: int = Field(1920, ge=16, le=20_000)
     height: int = Field(1080, ge=16, le=20_000)
     rotation: Literal[0, 90, 180, 270] = 0
@@ -65,6 +70,12 @@ class FrameAdd(Request):
 class FrameRename(Request):
     frame: str = Field(min_length=1, max_length=80)
     name: str = Field(min_length=1, max_length=80)
+
+
+class FrameSet(FrameOptions, Request):
+    """Settings of a frame, the same as on `framed/frame/<f>/set`; null takes one back to the configuration's."""
+
+    frame: str = Field(min_length=1, max_length=80)
 
 
 class FramePreview(Request):
@@ -121,11 +132,14 @@ class FrameHandler:
     async def hello(self, frame_id: str, payload: dict[str, Any], source: str) -> Frame:
         check_slug(frame_id)
         new = not self._registry.knows(frame_id)
+        before = None if new else self._registry.get(frame_id)
         frame, changed = await self._registry.hello(frame_id, payload, source)
         if new:
             log.info("a new frame", frame=frame_id, width=frame.panel.width, height=frame.panel.height, source=source)
             self._names.changed(now=True)
         await self._player.availability(frame_id, True)
+        if before is not None and before.delivery == "mqtt" and frame.delivery == "url":
+            await self._player.withdraw_image(frame_id)
         if changed:
             await self._player.refresh(frame_id)
         else:
@@ -159,6 +173,12 @@ class FrameHandler:
             self._names.changed(now=True)
         if options.paused is not None:
             await self._player.pause(frame_id, options.paused)
+        if frame.interval_s != before.interval_s:
+            await self._player.reschedule(frame_id)
+        if frame.brightness != before.brightness:
+            await self._player.control(frame_id, "brightness", frame.brightness)
+        if frame.on != before.on:
+            await self._player.control(frame_id, "on" if frame.on else "off")
         if options.playlist is not None:
             answer = await self._router.call("playlist/set", {"frame": frame_id, "id": options.playlist}, source="set")
             if answer["status"] == "error":
@@ -256,13 +276,25 @@ class FrameHandler:
 
     @answers("frame/add", FrameAdd)
     async def add(self, request: FrameAdd) -> dict[str, Any]:
-        check_slug(request.frame)
+        frame_id = request.frame or self._id_from(request.name)
+        check_slug(frame_id)
+        if self._registry.knows(frame_id):
+            raise BadRequest(f"There is a frame {frame_id!r} already.", field="frame")
         hello = {"width": request.width, "height": request.height, "rotation": request.rotation}
-        frame = await self._registry.add(request.frame, request.name, "request", hello)
+        frame = await self._registry.add(frame_id, request.name, "request", hello)
         self._names.changed(now=True)
         await self._player.move(frame.id, 1)
         self._bus.emit(FrameOnline(frame.id))
         return {"frame": frame.id, "name": frame.name, "link": f"{self._base_url()}/frame/{frame.id}?k={frame.token}"}
+
+    def _id_from(self, name: str | None) -> str:
+        """A free id that looks like the name."""
+        if name is None:
+            raise BadRequest("Give the frame a name.", field="name")
+        plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+        stem = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:28].rstrip("-") or "frame"
+        numbers = (f"{stem}-{number}" for number in count(2))
+        return next(one for one in (stem, *islice(numbers, MAX_FRAMES)) if not self._registry.knows(one))
 
     @answers("frame/remove", FrameId)
     async def remove(self, request: FrameId) -> dict[str, Any]:
@@ -282,6 +314,12 @@ class FrameHandler:
         frame = self._registry.find(request.frame)
         await self.set(frame.id, {"name": request.name})
         return {"frame": frame.id, "name": request.name}
+
+    @answers("frame/set", FrameSet)
+    async def change(self, request: FrameSet) -> dict[str, Any]:
+        frame = self._registry.find(request.frame)
+        await self.set(frame.id, request.model_dump(mode="json", exclude_unset=True, exclude={"frame", "transaction"}))
+        return {"frame": frame.id}
 
     @answers("frame/preview", FramePreview)
     async def preview(self, request: FramePreview) -> dict[str, Any]:

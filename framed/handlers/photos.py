@@ -58,7 +58,7 @@ class PhotoTag(Request):
 
 
 class PhotoList(Request):
-    state: Literal["failed", "pending", "completed", "partial", "gone", "hidden", "favourite"] = "failed"
+    state: Literal["failed", "pending", "completed", "partial", "gone", "hidden", "favourite", "new"] = "failed"
     limit: int = Field(100, ge=1, le=1000)
 
 
@@ -203,11 +203,24 @@ class PhotoHandler:
     @answers("photo/list", PhotoList)
     async def listed(self, request: PhotoList) -> dict[str, Any]:
         if request.state == "failed":
-            parked = await self._database.read(lambda c: rows.parked(c, request.limit))
-            return {"items": parked, "count": await self._database.read(rows.parked_count)}
+            return await self._failed(request.limit)
         found = await self._database.read(lambda c: _in_state(c, request.state, request.limit))
         cards = await self._database.read(lambda c: rows.cards(c, found))
         return {"items": [item_payload(cards[photo], 0.0, []) for photo in found if photo in cards]}
+
+    async def _failed(self, limit: int) -> dict[str, Any]:
+        """Files that could not be read and photos whose analysis failed, each with its reason."""
+        parked = await self._database.read(lambda c: rows.parked(c, limit))
+        found = await self._database.read(lambda c: _in_state(c, "failed", limit))
+        cards = await self._database.read(lambda c: rows.cards(c, found))
+        steps = await self._database.read(lambda c: {photo: rows.steps_of(c, photo) for photo in found})
+        broken = [
+            {"photo": cards[photo]["uid"], "path": cards[photo]["path"], "problem": _problem(steps[photo])}
+            for photo in found
+            if photo in cards
+        ]
+        count = await self._database.read(rows.parked_count)
+        return {"items": [*parked, *broken][:limit], "count": count + len(broken)}
 
     @answers("library/rescan", Rescan)
     async def rescan(self, request: Rescan) -> Accepted:
@@ -315,10 +328,16 @@ def _redescribe(connection: Any, photo_id: int) -> None:
     rows.set_values(connection, photo_id, {"state": "pending"})
 
 
+def _problem(steps: dict[str, Any]) -> str | None:
+    return next((str(step["problem"]) for step in steps.values() if step["problem"]), None)
+
+
 def _in_state(connection: Any, state: str, limit: int) -> list[int]:
     from sqlalchemy import select
 
-    where = {"hidden": table.c.hidden.is_(True), "favourite": table.c.favourite.is_(True)}.get(
-        state, table.c.state == state
-    )
+    where = {
+        "hidden": table.c.hidden.is_(True),
+        "favourite": table.c.favourite.is_(True),
+        "new": table.c.state.in_(("completed", "partial")) & table.c.hidden.is_(False),
+    }.get(state, table.c.state == state)
     return list(connection.execute(select(table.c.id).where(where).order_by(table.c.id.desc()).limit(limit)).scalars())

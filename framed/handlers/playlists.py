@@ -12,6 +12,7 @@ from framed.bus import Bus
 from framed.errors import BadRequest, FramedError, UnknownPhoto, UnknownPlaylist
 from framed.events import PhotoAnalysed, PhotoChanged, PhotoGone, PlaylistChanged
 from framed.frames.player import Player
+from framed.frames.publish import iso
 from framed.frames.registry import Frame, Registry
 from framed.jobs import Job, JobQueue, Progress
 from framed.playlists.ask import Answer, Asker, item_payload
@@ -194,7 +195,7 @@ class PlaylistHandler:
     async def listed(self, request: PlaylistList) -> dict[str, Any]:
         found = await self._database.read(rows.listed)
         items = [
-            {"id": p.id, "name": p.name, "count": p.count, "saved": p.saved, "updated": p.updated_at}
+            {"id": p.id, "name": p.name, "count": p.count, "saved": p.saved, "updated": iso(p.updated_at)}
             for p in found
             if request.saved is None or p.saved == request.saved
         ]

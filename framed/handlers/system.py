@@ -20,6 +20,7 @@ from framed.events import (
     FrameFailed,
     FrameOffline,
     FrameOnline,
+    JobChanged,
     JobFailed,
     PhotoAdded,
     PhotoAnalysed,
@@ -109,6 +110,7 @@ class SystemHandler:
         self._bus.on(PlaylistChanged, self._playlists_changed)
         self._bus.on(FrameOnline, self._frames_changed)
         self._bus.on(FrameOffline, self._frames_changed)
+        self._bus.on(JobChanged, self._job_changed)
         for failure in (JobFailed, PhotoFailed, FrameFailed):
             self._bus.on(failure, self._failed)
 
@@ -279,6 +281,9 @@ class SystemHandler:
 
     async def _frames_changed(self, event: Any) -> None:
         self._tell("frames", {})
+
+    async def _job_changed(self, event: JobChanged) -> None:
+        self._tell("job", event.job)
 
     async def _failed(self, event: Any) -> None:
         self._errors.append(time.time())

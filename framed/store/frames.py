@@ -13,6 +13,11 @@ def every(connection: Connection) -> list[RowMapping]:
     return list(connection.execute(select(frames).where(frames.c.removed.is_(False))).mappings())
 
 
+def ever(connection: Connection) -> bool:
+    """Whether there has been any frame, removed ones included."""
+    return connection.execute(select(frames.c.id).limit(1)).first() is not None
+
+
 def put(connection: Connection, frame_id: str, **values: Any) -> None:
     """Adds the frame or changes it; a removed one comes back. `name`, `source` and `token` are needed for a new one."""
     if connection.execute(select(frames.c.id).where(frames.c.id == frame_id)).first() is not None:

@@ -64,6 +64,7 @@ class FrameState(BaseModel):
     on: bool = True
     brightness: int | None = None
     interval_s: int | None = None
+    favourite: bool = False
     battery: float | None = None
     rssi: int | None = None
     shown_at: datetime | None = None
