@@ -37,6 +37,7 @@ from framed.library.scanner import Scanner
 from framed.library.watcher import Watcher
 from framed.logs import to_topic
 from framed.messages import Folded, Messages
+from framed.models import weights
 from framed.models.catalogue import PACKAGED
 from framed.models.pool import HostPool
 from framed.mqtt.broker import Endpoint, ManagedBroker
@@ -103,6 +104,7 @@ class App:
 
     async def _start(self) -> None:
         config, data = self.config, self.config.data_dir
+        weights.use(config.models.folder or data / "models")
         await asyncio.to_thread(_claim, data, self._stack)
         self.token = await asyncio.to_thread(_token, data)
         self.database = Database(data / "framed.db")
@@ -134,7 +136,7 @@ class App:
             compute=self.pool,
             previews=self.previews,
             hemisphere=config.ask.hemisphere,
-            backends=config.models.model_dump(),
+            backends=config.models.choices(),
         )
         self.scanner = Scanner(
             database=self.database,

@@ -71,8 +71,22 @@ class Ask(AskSettings):
 
 
 class Models(Section):
+    """The backend of each task, and where weights come from and lie."""
+
     tags: str = "auto"
+    image_embedding: str = "auto"
+    ocr: str = "auto"
+    faces: str = "auto"
+    aesthetics: str = "auto"
+    caption: str = "auto"
     text_embedding: str = "auto"
+    folder: Path | None = None
+    mirror: str | None = None
+    offline: bool = False
+
+    def choices(self) -> dict[str, str]:
+        """The backend that is wanted for each task."""
+        return self.model_dump(exclude={"folder", "mirror", "offline"})
 
 
 class Slideshow(Section):

@@ -33,7 +33,7 @@ _LINES_A_MINUTE = 200
 # A host gets what finding its libraries, devices and caches takes; the daemon's passwords and tokens stay here.
 _ENVIRONMENT = ("PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SYSTEMROOT")
 _ENVIRONMENT_PREFIXES = ("LC_", "XDG_", "CUDA_", "NVIDIA_", "HIP_", "ROCR_", "HSA_", "TORCH_", "PYTORCH_")
-_HUB_FOLDERS = ("HF_HOME", "HF_HUB_CACHE")
+_HUB_FOLDERS = ("HF_HOME", "HF_HUB_CACHE", "FRAMED_MODELS")
 
 _ERRORS: dict[str, type[FramedError]] = {
     kind.__name__: kind

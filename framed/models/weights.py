@@ -1,0 +1,108 @@
+"""Weights that do not come in a Python package: what there is to have, where they lie, and whether they are whole.
+
+Each set has a folder of its own under `folder()`. `framed models pull` fills it and writes its manifest last,
+so a folder with a manifest is whole; nothing else in framed writes there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from framed.errors import Unavailable
+
+MANIFEST = "framed.json"
+_VARIABLE = "FRAMED_MODELS"
+
+
+@dataclass(frozen=True)
+class Licence:
+    """`ask`: these weights are fetched only after somebody said yes to this licence; `says` is why, in a sentence."""
+
+    name: str
+    url: str
+    says: str = ""
+    ask: bool = False
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of a set. `sha256` None: the hub publishes it, and the first download pins it.
+
+    `url` is only for what lies outside the hub.
+    """
+
+    name: str
+    size: int | None = None
+    sha256: str | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A set of weights: `repo` at `revision` of the model hub, or files with addresses of their own."""
+
+    name: str
+    title: str
+    task: str
+    backend: str
+    repo: str
+    revision: str
+    files: tuple[File, ...]
+    licence: Licence
+
+    @property
+    def size(self) -> int:
+        """Bytes to download, as far as they are known."""
+        return sum(file.size or 0 for file in self.files)
+
+
+def use(folder: Path) -> None:
+    """Every process of this installation looks for weights there; the compute hosts inherit it."""
+    os.environ[_VARIABLE] = str(folder)
+
+
+def folder() -> Path:
+    return Path(os.environ.get(_VARIABLE) or "~/.local/share/framed/models").expanduser()
+
+
+def missing(name: str) -> str | None:
+    """None where this set is here and whole as far as sizes tell, else a sentence with the command that mends it."""
+    manifest = read_manifest(name)
+    if manifest is None:
+        return f"Its weights are not here: framed models pull {name}"
+    for file, facts in manifest["files"].items():
+        try:
+            found = (folder() / name / file).stat().st_size
+        except OSError:
+            found = -1
+        if found != facts["size"]:
+            return f"Its weights are damaged ({file}): framed models verify {name}"
+    return None
+
+
+def path(name: str) -> Path:
+    """The folder of a whole set. Raises Unavailable with the sentence of `missing`."""
+    if problem := missing(name):
+        raise Unavailable(problem)
+    return folder() / name
+
+
+def read_manifest(name: str) -> dict[str, Any] | None:
+    """What was fetched: `{"revision": …, "files": {name: {"size": bytes, "sha256": hex}}}`; None: not (all) here."""
+    try:
+        found = json.loads((folder() / name / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and isinstance(found.get("files"), dict) else None
+
+
+def write_manifest(name: str, revision: str, files: dict[str, dict[str, Any]]) -> None:
+    """Declares a set whole. The rename is the one step at which it becomes so."""
+    target = folder() / name / MANIFEST
+    draft = target.with_suffix(".new")
+    draft.write_text(json.dumps({"revision": revision, "files": files}, indent=1), encoding="utf-8")
+    os.replace(draft, target)
