@@ -14,7 +14,8 @@ from typing import Any, Protocol, TypeVar
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from framed.errors import BadJson, BadRequest, FramedError, TooLarge, UnknownVerb
+from framed import strict_json
+from framed.errors import BadJson, BadRequest, FramedError, Refused, TooLarge, Unavailable, UnknownVerb
 from framed.store import jobs as rows
 from framed.store.database import Database
 
@@ -22,7 +23,9 @@ log = structlog.get_logger(__name__)
 
 TRANSACTION_S = 600.0
 MAX_PAYLOAD = 262_144
-MAX_DEPTH = 32
+LONGEST_FIELD = 100
+PASSING = frozenset({"busy", "not_ready", "timeout", "cancelled", "internal"})
+"""Errors that the same request may not meet again: they are not kept as its first answer."""
 
 
 class Request(BaseModel):
@@ -51,9 +54,14 @@ class Handler(Protocol):
     """Any object with methods marked by `answers`."""
 
 
-def answers(verb: str, payload: type[P]) -> Callable[[Callable[..., Awaitable[Any]]], Callable[..., Awaitable[Any]]]:
+def answers(
+    verb: str, payload: type[P], *, secret: bool = False
+) -> Callable[[Callable[..., Awaitable[Any]]], Callable[..., Awaitable[Any]]]:
+    """`secret`: the answer holds a password, so it never goes where others listen, which is every MQTT topic."""
+
     def mark(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         method.__framed_verb__ = (verb, payload)  # type: ignore[attr-defined]
+        method.__framed_secret__ = secret  # type: ignore[attr-defined]
         return method
 
     return mark
@@ -66,7 +74,8 @@ class Router:
         self._database = database
         self._verbs: dict[str, tuple[type[Request], Callable[[Any], Awaitable[Any]]]] = {}
         self._later: dict[str, str] = {}
-        self._in_flight: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._secret: set[str] = set()
+        self._in_flight: dict[tuple[str, str], asyncio.Future[dict[str, Any]]] = {}
 
     def add(self, handler: Handler) -> None:
         for name in dir(handler):
@@ -75,6 +84,8 @@ class Router:
             if marked is not None:
                 verb, payload = marked
                 self._verbs[verb] = (payload, method)
+                if method.__framed_secret__:
+                    self._secret.add(verb)
 
     def later(self, verb: str, sentence: str) -> None:
         """A verb of the contract that this version does not do yet: answered `unavailable` with the sentence."""
@@ -83,13 +94,17 @@ class Router:
     def verbs(self) -> dict[str, type[BaseModel]]:
         return {verb: payload for verb, (payload, _) in sorted(self._verbs.items())}
 
-    async def call(self, verb: str, payload: bytes | str | dict[str, Any], *, source: str = "") -> dict[str, Any]:
-        """The response envelope. `source` only goes to the log."""
+    async def call(
+        self, verb: str, payload: bytes | str | dict[str, Any], *, source: str = "", overheard: bool = False
+    ) -> dict[str, Any]:
+        """The response envelope. `source` only goes to the log; `overheard`: others can read the answer."""
         began = time.monotonic()
         transaction: str | None = None
         try:
             document = decode(payload, bare_text=verb == "ask")
             transaction = _transaction(document)
+            if overheard and verb in self._secret:
+                raise Refused("The answer holds a password, so it is given over HTTP only, not on an MQTT topic.")
             response = await self._once(verb, document, transaction)
         except FramedError as error:
             response = refusal(error, transaction)
@@ -109,33 +124,41 @@ class Router:
     async def _once(self, verb: str, document: dict[str, Any], transaction: str | None) -> dict[str, Any]:
         if transaction is None:
             return await self._answer(verb, document, None)
-        running = self._in_flight.get(transaction)
+        key = (transaction, verb)
+        running = self._in_flight.get(key)
         if running is not None:
             return await asyncio.shield(running)
         done: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._in_flight[transaction] = done
+        self._in_flight[key] = done
         try:
-            since = time.time() - TRANSACTION_S
-            first = await self._database.read(lambda c: rows.first_answer(c, transaction, since))
-            response = first
-            if response is None:
-                try:
-                    response = await self._answer(verb, document, transaction)
-                except FramedError as error:
-                    response = refusal(error, transaction)
-                kept = response
-                await self._database.write(lambda c: rows.keep_answer(c, transaction, verb, kept, since), durable=True)
+            response = await self._first_or_new(verb, document, transaction)
             done.set_result(response)
             return response
+        except BaseException:
+            # whoever asked the same meanwhile is answered too
+            done.set_result(refusal(FramedError("The same request was just broken off; send it again."), transaction))
+            raise
         finally:
-            if not done.done():
-                done.cancel()
-            self._in_flight.pop(transaction, None)
+            del self._in_flight[key]
+
+    async def _first_or_new(self, verb: str, document: dict[str, Any], transaction: str) -> dict[str, Any]:
+        since = time.time() - TRANSACTION_S
+        # Home Assistant's context.id is the same for every request of one automation run: the verb belongs to the key.
+        kept_as = f"{verb} {transaction}"
+        first = await self._database.read(lambda c: rows.first_answer(c, kept_as, since))
+        if first is not None:
+            return first
+        try:
+            response = await self._answer(verb, document, transaction)
+        except FramedError as error:
+            response = refusal(error, transaction)
+            if error.code in PASSING:
+                return response
+        await self._database.write(lambda c: rows.keep_answer(c, kept_as, verb, response, since), durable=True)
+        return response
 
     async def _answer(self, verb: str, document: dict[str, Any], transaction: str | None) -> dict[str, Any]:
         if verb in self._later:
-            from framed.errors import Unavailable
-
             raise Unavailable(self._later[verb])
         known = self._verbs.get(verb)
         if known is None:
@@ -168,7 +191,7 @@ def refusal(error: FramedError, transaction: str | None) -> dict[str, Any]:
 
 def bad_request(error: ValidationError) -> BadRequest:
     first = error.errors(include_url=False, include_input=False)[0]
-    field = ".".join(str(part) for part in first["loc"])
+    field = ".".join(str(part) for part in first["loc"])[:LONGEST_FIELD]
     reason = first["msg"].removeprefix("Value error, ").rstrip(".")
     more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
     return BadRequest(f"{field or 'The request'}: {reason[0].lower() + reason[1:]}{more}.", field=field or None)
@@ -181,22 +204,12 @@ def decode(payload: bytes | str | dict[str, Any], *, bare_text: bool = False) ->
     if len(payload) > MAX_PAYLOAD:
         raise TooLarge(f"The request has {len(payload):,} bytes; at most {MAX_PAYLOAD:,} are taken.")
     try:
-        text = payload if isinstance(payload, str) else payload.decode()
+        text = (payload if isinstance(payload, str) else payload.decode()).strip()
     except UnicodeDecodeError as error:
         raise BadJson("The request is not UTF-8 text.") from error
-    stripped = text.strip()
-    if not stripped:
-        return {}
-    if bare_text and stripped[0] not in "{[":
-        return {"text": _unquoted(stripped)}
-    _check_depth(stripped)
-    try:
-        document = json.loads(stripped)
-    except (ValueError, RecursionError) as error:
-        raise BadJson("The request is not JSON: check its quotes, commas and braces.") from error
-    if not isinstance(document, dict):
-        raise BadJson('The request must be a JSON object, such as {"text": "beach photos"}.')
-    return document
+    if bare_text and text and text[0] not in "{[":
+        return strict_json.read_object(json.dumps({"text": _unquoted(text)}))
+    return strict_json.read_object(text)
 
 
 def _unquoted(text: str) -> str:
@@ -208,17 +221,6 @@ def _unquoted(text: str) -> str:
         if isinstance(loaded, str):
             return loaded
     return text
-
-
-def _check_depth(text: str) -> None:
-    depth = 0
-    for character in text:
-        if character in "{[":
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise BadJson(f"The request nests deeper than {MAX_DEPTH} levels.")
-        elif character in "}]":
-            depth -= 1
 
 
 def _transaction(document: dict[str, Any]) -> str | None:

@@ -9,14 +9,12 @@ from aiohttp import web
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from framed import __version__
-from framed.errors import BadJson, BadRequest, FramedError, TimedOut, TooLarge
+from framed import __version__, strict_json
+from framed.errors import BadRequest, FramedError, TimedOut, TooLarge
 from framed.web.auth import NotSignedIn, TooManyAttempts
 
 BODY_LIMIT = 1 << 20
 BODY_S = 30.0
-DEEPEST = 32
-MOST_VALUES = 50_000
 
 STATUS_OF_CODE = {
     "bad_json": 400,
@@ -116,57 +114,7 @@ async def read_object(request: web.Request) -> dict[str, Any]:
         raise TimedOut("The body did not arrive in time.") from None
     except web.HTTPRequestEntityTooLarge:
         raise TooLarge("The body is over one megabyte.") from None
-    return decode_object(body)
-
-
-def decode_object(body: bytes) -> dict[str, Any]:
-    if not body.strip():
-        return {}
-    try:
-        value = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
-    except RecursionError:
-        raise BadJson(f"The JSON is nested deeper than {DEEPEST} levels.") from None
-    except ValueError:
-        raise BadJson("The body is not JSON in UTF-8.") from None
-    if not isinstance(value, dict):
-        raise BadJson("The JSON must be an object.")
-    _check_shape(value)
-    return value
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _check_shape(value: dict[str, Any]) -> None:
-    """Bound depth and number of values, and refuse text that cannot be written as UTF-8, before a validator,
-    a database or a log meets it."""
-    level: list[Any] = [value]
-    seen = 0
-    for depth in range(DEEPEST + 1):
-        seen += len(level)
-        if seen > MOST_VALUES:
-            raise BadJson(f"The JSON has more than {MOST_VALUES} values.")
-        for text in (part for item in level for part in _texts(item)):
-            if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
-                raise BadJson("The JSON has half a surrogate pair in a text.")
-        level = [child for item in level for child in _children(item)]
-        if not level:
-            return
-        if depth == DEEPEST:
-            raise BadJson(f"The JSON is nested deeper than {DEEPEST} levels.")
-
-
-def _children(item: Any) -> list[Any]:
-    if isinstance(item, dict):
-        return list(item.values())
-    return item if isinstance(item, list) else []
-
-
-def _texts(item: Any) -> list[str]:
-    if isinstance(item, str):
-        return [item]
-    return list(item) if isinstance(item, dict) else []
+    return strict_json.read_object(body)
 
 
 ENVELOPE_SCHEMA: dict[str, Any] = {

@@ -8,7 +8,8 @@ import aiohttp
 import pytest
 
 from framed.errors import Busy, FramedError, Unavailable, UnknownPlaylist
-from framed.web.api import STATUS_OF_CODE, decode_object
+from framed.strict_json import read_object
+from framed.web.api import STATUS_OF_CODE
 from framed.web.ports import ServerEvent
 from framed.web.server import WebServer
 from tests.web.conftest import House
@@ -172,8 +173,8 @@ async def test_a_chunked_body_is_limited_too(house: House, client: aiohttp.Clien
 
 
 def test_a_deep_but_fair_object_is_read() -> None:
-    assert decode_object(b'{"a":' + b"[" * 20 + b"]" * 20 + b"}")
-    assert decode_object(b"  ") == {}
+    assert read_object(b'{"a":' + b"[" * 20 + b"]" * 20 + b"}")
+    assert read_object(b"  ") == {}
 
 
 @pytest.mark.parametrize(
