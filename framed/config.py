@@ -1,17 +1,15 @@
 """config.yaml → one pydantic class per section; an error names the file, the line and the key.
 
-`!secret name` reads `secrets.yaml` beside the file, `${NAME}` the environment. What runs of framed need is the merge of
-the file and the options of `framed run`.
+What a run of framed needs is the file, read by `config_file`, with the options of `framed run` merged over it.
 """
 
-import os
-import re
+from inspect import isclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
+from framed.config_file import DATA_DIR, HTTP_PORT, Place, find, merge, read, written
 from framed.errors import ConfigError
 from framed.frames.base import Fit
 from framed.frames.registry import FrameConfig
@@ -21,8 +19,24 @@ from framed.mqtt.client import TlsSettings
 from framed.playlists.plan import AskSettings, Kind
 
 
+__all__ = ["Config", "find", "load"]
+
+
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty(cls, value: Any) -> Any:
+        """A section whose every key is commented out is null in YAML; it means the defaults."""
+        if not isinstance(value, dict):
+            return value
+        sections = {
+            name
+            for name, field in cls.model_fields.items()
+            if isclass(field.annotation) and issubclass(field.annotation, BaseModel)
+        }
+        return {key: {} if inner is None and key in sections else inner for key, inner in value.items()}
 
 
 class Mqtt(Section):
@@ -48,7 +62,7 @@ class Mqtt(Section):
 
 class Http(Section):
     host: str | None = None
-    port: int = Field(8480, ge=0, le=65_535)
+    port: int = Field(HTTP_PORT, ge=0, le=65_535)
     base_url: str | None = Field(None, pattern=r"^https?://[^/\s]+$")
     open_lan: bool = False
     embed: list[str] = []
@@ -84,8 +98,13 @@ class Models(Section):
     mirror: str | None = None
     offline: bool = False
 
+    @field_validator("tags", "image_embedding", "ocr", "faces", "aesthetics", "caption", mode="before")
+    @classmethod
+    def _off(cls, value: Any) -> Any:
+        return "off" if value is False else value  # YAML reads a bare `off` as false
+
     def choices(self) -> dict[str, str]:
-        """The backend that is wanted for each task."""
+        """The backend that is wanted for each task: its name, `auto`, or `off`."""
         return self.model_dump(exclude={"folder", "mirror", "offline"})
 
 
@@ -103,7 +122,7 @@ class Logging(Section):
 class Config(Section):
     """The whole file. Every key has a default: an empty file is a working one."""
 
-    data_dir: Path = Field(Path("~/.local/share/framed"), validate_default=True)
+    data_dir: Path = Field(Path(DATA_DIR), validate_default=True)
     instance: str = Field("home", pattern=r"^[a-z0-9_-]{1,20}$")
     mqtt: Mqtt = Mqtt()
     http: Http = Http()
@@ -132,140 +151,30 @@ class Config(Section):
         return self
 
 
-# -- reading -----------------------------------------------------------------------------------------------------
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML that knows where each key stands and refuses a key twice."""
-
-    secrets: dict[str, Any] | None = None
-    folder: Path = Path()
-
-
-_Path = tuple[str | int, ...]
-
-
 def load(path: Path | None, overrides: dict[str, Any] | None = None) -> Config:
     """The configuration of a file (None: the defaults) with `overrides` merged over it. Raises ConfigError."""
     data: dict[str, Any] = {}
-    lines: dict[_Path, int] = {}
+    lines: dict[Place, int] = {}
     name = "config"
     if path is not None:
         name = path.name
-        data, lines = _read(path)
-    _merge(data, overrides or {})
+        data, lines = read(path)
+    merge(data, overrides or {})
     try:
         return Config.model_validate(data)
     except ValidationError as error:
         raise ConfigError(_sentences(error, name, lines)) from error
 
 
-def find(given: Path | None) -> Path | None:
-    """The file to use: the one named, else FRAMED_CONFIG, ./config.yaml, the user's, the system's."""
-    if given is not None:
-        return given
-    named = os.environ.get("FRAMED_CONFIG")
-    places = [Path(named)] if named else []
-    places += [Path("config.yaml"), Path("~/.config/framed/config.yaml").expanduser(), Path("/etc/framed/config.yaml")]
-    return next((place for place in places if place.is_file()), None)
-
-
-def _read(path: Path) -> tuple[dict[str, Any], dict[_Path, int]]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise ConfigError(f"There is no file {path}. Copy config.yaml.example there.") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path.name} is not UTF-8 text.") from error
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
-    loader = _Loader(text)
-    loader.folder = path.parent
-    try:
-        node = loader.get_single_node()
-        lines: dict[_Path, int] = {}
-        if node is not None:
-            _note_lines(node, (), lines, path.name)
-        data = loader.construct_document(node) if node is not None else {}
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 0
-        raise ConfigError(f"{path.name}, line {line}: {error.problem or error.context}.") from error
-    finally:
-        loader.dispose()
-    if data is None:
-        data = {}
-    if not isinstance(data, dict):
-        raise ConfigError(f"{path.name}, line 1: expected keys such as `library:`, not a single value or a list.")
-    return _expanded(data, (), lines, path.name), lines
-
-
-def _note_lines(node: yaml.Node, at: _Path, lines: dict[_Path, int], file: str) -> None:
-    lines[at] = node.start_mark.line + 1
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            place = (*at, str(key.value))
-            if place in lines:
-                raise ConfigError(f"{file}, line {key.start_mark.line + 1}: {_key(place)} is given twice.")
-            _note_lines(value, place, lines, file)
-            lines[place] = key.start_mark.line + 1
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            _note_lines(value, (*at, index), lines, file)
-
-
-def _secret(loader: _Loader, node: yaml.Node) -> Any:
-    if loader.secrets is None:
-        path = loader.folder / "secrets.yaml"
-        try:
-            loader.secrets = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except FileNotFoundError as error:
-            line = node.start_mark.line + 1
-            raise ConfigError(f"config.yaml, line {line}: !secret needs a file secrets.yaml beside it.") from error
-    name = str(node.value)
-    if not isinstance(loader.secrets, dict) or name not in loader.secrets:
-        raise ConfigError(f"line {node.start_mark.line + 1}: secrets.yaml has no {name!r}.")
-    return loader.secrets[name]
-
-
-_Loader.add_constructor("!secret", _secret)
-
-
-def _expanded(value: Any, at: _Path, lines: dict[_Path, int], file: str) -> Any:
-    if isinstance(value, dict):
-        return {key: _expanded(inner, (*at, str(key)), lines, file) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_expanded(inner, (*at, index), lines, file) for index, inner in enumerate(value)]
-    if isinstance(value, str) and "${" in value:
-
-        def replace(match: re.Match[str]) -> str:
-            name, _, default = match[1].partition(":-")
-            found = os.environ.get(name)
-            if found is None and ":-" not in match[1]:
-                where = f"{file}, line {lines.get(at, 0)}: {_key(at)}"
-                raise ConfigError(f"{where}: the environment has no {name}.")
-            return found if found is not None else default
-
-        return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*(?::-[^}]*)?)\}", replace, value)
-    return value
-
-
-def _merge(data: dict[str, Any], over: dict[str, Any]) -> None:
-    for key, value in over.items():
-        if isinstance(value, dict) and isinstance(data.get(key), dict):
-            _merge(data[key], value)
-        else:
-            data[key] = value
-
-
-def _sentences(error: ValidationError, file: str, lines: dict[_Path, int]) -> str:
+def _sentences(error: ValidationError, file: str, lines: dict[Place, int]) -> str:
     said = []
     for problem in error.errors(include_url=False, include_input=False):
-        at: _Path = tuple(problem["loc"])
+        at: Place = tuple(problem["loc"])
         known = at
         while known and known not in lines:
             known = known[:-1]
         where = f"{file}, line {lines[known]}" if known in lines and lines else file
-        said.append(f"{where}: {_key(at) or 'the file'}: {_expected(problem)}.")
+        said.append(f"{where}: {written(at) or 'the file'}: {_expected(problem)}.")
     return "\n".join(said)
 
 
@@ -277,10 +186,3 @@ def _expected(problem: Any) -> str:
         return "this key is needed"
     message = message.removeprefix("Value error, ").rstrip(".")
     return message[0].lower() + message[1:]
-
-
-def _key(at: _Path) -> str:
-    text = ""
-    for part in at:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text

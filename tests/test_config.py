@@ -90,6 +90,10 @@ def test_an_empty_file_is_a_working_one(tmp_path: Path) -> None:
     assert load(_file(tmp_path, "")) == load(None)
 
 
+def test_a_section_with_every_key_commented_out_means_its_defaults(tmp_path: Path) -> None:
+    assert load(_file(tmp_path, "mqtt:\n  # port: 1\n  tls:\nlibrary:\n")) == load(None)
+
+
 def test_options_of_the_command_line_win_over_the_file(tmp_path: Path) -> None:
     config = load(_file(tmp_path, "http: {port: 1000, open_lan: true}\n"), {"http": {"port": 2000}})
     assert (config.http.port, config.http.open_lan) == (2000, True)
@@ -167,6 +171,12 @@ def test_the_named_file_comes_before_the_environment_and_that_before_the_folder(
     monkeypatch.setenv("FRAMED_CONFIG", str(named))
     assert find(None) == named
     assert find(Path("given.yaml")) == Path("given.yaml")
+
+
+def test_a_file_named_in_the_environment_must_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRAMED_CONFIG", str(tmp_path / "gone.yaml"))
+    with pytest.raises(ConfigError, match=r"There is no file .*gone\.yaml"):
+        load(find(None))
 
 
 def test_a_version_written_as_a_number_is_understood() -> None:
