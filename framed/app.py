@@ -17,13 +17,15 @@ from zoneinfo import ZoneInfo
 import psutil
 import structlog
 
+from framed.analysis.late import LateSteps
 from framed.analysis.pipeline import Pipeline
 from framed.analysis.previews import Previews
-from framed.analysis.steps import all_steps
+from framed.analysis.steps import all_steps, late_steps
 from framed.analysis.tag_words import canonical_tag
 from framed.bus import Bus
 from framed.config import Config
 from framed.errors import Unavailable
+from framed.events import PhotoAnalysed
 from framed.frames.player import Player
 from framed.frames.registry import Registry
 from framed.gate import ApiPort, FramesPort, HealthPort, Hub, PicturesPort
@@ -116,6 +118,7 @@ class App:
         self._stack.push_async_callback(self.pool.close)
         await self.pool.start()
         self._build_library(data)
+        self._build_late()
         self._build_playlists()
         self._build_frames(data)
         self._build_handlers()
@@ -159,6 +162,24 @@ class App:
             cpu_hosts=config.compute.cpu_hosts or os.cpu_count() or 1,
             limits=limits,
         )
+
+    def _build_late(self) -> None:
+        self.late = LateSteps(
+            database=self.database,
+            bus=self.bus,
+            steps=late_steps(
+                database=self.database,
+                compute=self.pool,
+                previews=self.previews,
+                backends=self.config.models.choices(),
+            ),
+            busy=lambda: self.pipeline.busy,
+            refresh=self.pipeline.wake,
+        )
+        self.bus.on(PhotoAnalysed, self._look_deeper)
+
+    async def _look_deeper(self, _: PhotoAnalysed) -> None:
+        self.late.wake()
 
     def _build_playlists(self) -> None:
         config = self.config
@@ -354,6 +375,8 @@ class App:
         self._background(self._build_index(), "index")
         await self.pipeline.start()
         self._stack.push_async_callback(self.pipeline.close)
+        await self.late.start()
+        self._stack.push_async_callback(self.late.close)
         self._background(self.scanner.run(), "scanner")
         await self._stack.enter_async_context(Watcher(scanner=self.scanner, suffixes=SUFFIXES))
         await self.player.start()

@@ -26,6 +26,8 @@ class Outcome:
     result: dict[str, Any] | None = None
     problem: str | None = None
     store: Callable[[Connection], None] | None = None
+    refresh: tuple[str, ...] = ()
+    """Steps of this photo that are done again because of this result, such as its description. For late steps."""
 
 
 class Step(ABC):
@@ -33,8 +35,6 @@ class Step(ABC):
     version: ClassVar[int]
     """Rises when the output changes; the pipeline then redoes this step and those that need it."""
     needs: ClassVar[tuple[str, ...]] = ()
-    optional: ClassVar[bool] = False
-    """A photo is complete without it where its backend is not to be had: no weights, no GPU, not wanted."""
 
 
 class ExaminedStep(Step):
@@ -47,14 +47,19 @@ class ExaminedStep(Step):
 
 class BatchStep(Step):
     batch: ClassVar[int] = 32
-    late: ClassVar[bool] = False
-    """Slow and a luxury (captions): its turn comes when every photo is through the other steps."""
-    refreshes: ClassVar[tuple[str, ...]] = ()
-    """The steps that a late one's result changes; they are done again for that photo."""
 
     @abstractmethod
     async def run(self, photos: Sequence[PhotoWork]) -> list[Outcome]:
         """One outcome per photo, in order. An exception fails the whole batch; the pipeline then tries one by one."""
+
+
+class LateStep(BatchStep):
+    """A deeper look (faces, text, captions): its turn comes when every photo is through the steps that make it
+    showable, and a photo is complete without it. `analysis.late` runs them, in the order of their list."""
+
+    @abstractmethod
+    def unavailable(self) -> str | None:
+        """Why it cannot be done now, in a sentence (no weights, switched off); None where it can. Cheap to ask."""
 
 
 def ordered(steps: Sequence[Step]) -> list[Step]:

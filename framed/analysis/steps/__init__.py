@@ -1,7 +1,7 @@
 """The visible list of analysis steps."""
 
 from framed.analysis.previews import Previews
-from framed.analysis.step import Step
+from framed.analysis.step import LateStep, Step
 from framed.analysis.steps.bursts import BurstsStep
 from framed.analysis.steps.colours import ColoursStep
 from framed.analysis.steps.description import DescriptionStep
@@ -38,3 +38,9 @@ def all_steps(
         TextEmbeddingStep(compute, backends.get("text_embedding", "auto")),
         BurstsStep(),
     ]
+
+
+def late_steps(*, database: Database, compute: Compute, previews: Previews, backends: dict[str, str]) -> list[LateStep]:
+    """The deeper looks, in the order in which a household gains most from them; `off` leaves one out."""
+    steps: list[LateStep] = []
+    return steps
