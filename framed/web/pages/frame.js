@@ -61,7 +61,7 @@
     if (wanted && wanted.sha256 === next.sha256) { wanted = next; return; }
     if (!wanted && shown && shown.sha256 === next.sha256) {
       if (shown.item !== next.item) { reportShown(next); }
-      shown = next; showCaption(); return;
+      shown = next; showInfo(); loadAhead(); return;
     }
     var mine = ++loading;
     wanted = next;
@@ -72,7 +72,7 @@
       if (mine !== loading) { return; }
       shown = wanted; wanted = null;
       swap();
-      showCaption();
+      showInfo();
       reportShown(shown);
       loadAhead();
     }, function (error) {
@@ -104,53 +104,55 @@
     if (!again) { again = setTimeout(function () { again = 0; poll(); }, 15000); }
   }
 
-  function showCaption() {
+  // What the picture is and why it was chosen: over the picture only while somebody touches the frame.
+  function showInfo() {
     var caption = shown && shown.caption ? shown.caption : '';
-    at('caption').textContent = caption;
-    at('caption').hidden = !caption;
+    var why = shown && state.photo === shown.photo && state.why ? state.why : '';
+    line('caption', caption);
+    line('why', why && 'Chosen because: ' + why);
+    line('playing', state.playlist_name ? state.playlist_name + (state.count ? ' · ' + state.position + ' of ' + state.count : '') : '');
     layers[front].alt = caption || 'Picture on ' + (state.name || frame);
   }
 
+  function line(id, text) { at(id).textContent = text; at(id).hidden = !text; }
+
   // ---- the next picture, ahead of time
 
-  var ahead = null, items = [], itemsOf = null, itemsAsked = false;
+  var ahead = null, items = [], itemsAsked = false, itemsRead = false;
 
+  // The stream tells what is rendered ahead after each picture; it is asked for once, and always where there is no stream.
   function loadAhead() {
-    var playlist = state.playlist || '';
-    if (itemsOf !== playlist && !itemsAsked) {
-      itemsAsked = true;
-      fetch(address('playlist.json'), { credentials: 'same-origin' }).then(function (answer) { return answer.ok ? answer.json() : null; }).then(function (list) {
-        itemsAsked = false;
-        itemsOf = playlist;
-        items = (list && list.items || []).slice(0, AHEAD_ITEMS).map(function (one) {
-          return { item: String(one.item), sha256: one.sha256, extension: /\.(jpg|jpeg|png|bmp|webp|avif)(\?|$)/.exec(one.url || '') };
-        });
-        warm();
-      }).catch(function () { itemsAsked = false; });   // only a saving: the picture loads when it is shown
-      return;
-    }
+    if (warm() || itemsAsked || (itemsRead && stream)) { return; }
+    itemsAsked = itemsRead = true;
+    fetch(address('playlist.json'), { credentials: 'same-origin' }).then(function (answer) { return answer.ok ? answer.json() : null; }).then(function (list) {
+      itemsAsked = false;
+      takeItems(list);
+    }).catch(function () { itemsAsked = false; });   // only a saving: the picture loads when it is shown
+  }
+
+  function takeItems(list) {
+    items = (list && list.items || []).filter(function (one) { return /^[0-9a-f]{64}$/.test(one.sha256); }).slice(0, AHEAD_ITEMS).map(function (one) {
+      var extension = /\.(jpg|jpeg|png|bmp|webp|avif)(\?|$)/.exec(one.url || '');
+      return { item: String(one.item), sha256: one.sha256, extension: extension ? extension[1] : 'jpg' };
+    });
     warm();
   }
 
   function warm() {
-    if (!shown || items.length < 2) { return; }
-    for (var i = 0; i < items.length; i++) {
+    for (var i = 0; shown && items.length > 1 && i < items.length; i++) {
       if (items[i].item === String(shown.item)) {
-        var next = items[(i + 1) % items.length];
-        if (next.sha256 && /^[0-9a-f]{64}$/.test(next.sha256)) {
-          if (!ahead) { ahead = new Image(); }
-          ahead.src = address('p/' + next.sha256 + '.' + (next.extension ? next.extension[1] : 'jpg'));
-        }
-        return;
+        var next = items[(i + 1) % items.length], wanted = address('p/' + next.sha256 + '.' + next.extension);
+        if (!ahead) { ahead = new Image(); }
+        if (ahead.getAttribute('src') !== wanted) { ahead.src = wanted; }
+        return true;
       }
     }
-    itemsOf = null;              // the list has moved on: read it with the next picture
+    return false;
   }
 
   // ---- what framed says
 
   function takeState(now) {
-    if (itemsOf !== null && now.playlist !== state.playlist) { itemsOf = null; }
     state = now;
     var name = state.name || frame;
     document.title = name + ' – framed';
@@ -161,6 +163,8 @@
     at('pause').setAttribute('data-action', state.paused ? 'resume' : 'pause');
     at('pause').setAttribute('aria-label', state.paused ? 'Resume' : 'Pause');
     at('pause-icon').setAttribute('href', state.paused ? '#i-resume' : '#i-pause');
+    at('favourite').setAttribute('aria-pressed', String(state.favourite === true));
+    showInfo();
     keepAwake();
   }
 
@@ -210,6 +214,7 @@
     });
     stream.addEventListener('state', function (event) { alive(); takeState(JSON.parse(event.data)); });
     stream.addEventListener('show', function (event) { alive(); show(JSON.parse(event.data)); });
+    stream.addEventListener('playlist', function (event) { alive(); takeItems(JSON.parse(event.data)); });
     stream.addEventListener('control', function (event) { alive(); control(JSON.parse(event.data)); });
     stream.addEventListener('tick', alive);
     stream.addEventListener('bye', function (event) {
@@ -270,14 +275,33 @@
 
   // ---- what this page says
 
-  var told = '', telling = 0;
+  var told = '', telling = 0, exact = null;
+
+  // The stage in the screen's own pixels: one of the picture for each, so that nothing is scaled here.
+  function panel() {
+    var ratio = window.devicePixelRatio || 1, near = { width: Math.round(innerWidth * ratio), height: Math.round(innerHeight * ratio) };
+    var meant = exact && Math.abs(exact.width - near.width) < 3 && Math.abs(exact.height - near.height) < 3;   // a screen that is emulated has another box
+    return meant ? exact : near;
+  }
+
+  if (window.ResizeObserver) {
+    try {
+      new ResizeObserver(function (entries) {
+        var box = entries[0].devicePixelContentBoxSize && entries[0].devicePixelContentBoxSize[0];
+        exact = box ? { width: box.inlineSize, height: box.blockSize } : null;
+        resized();
+      }).observe(at('stage'), { box: 'device-pixel-content-box' });
+    } catch (error) { exact = null; }   // Safari knows no such box: rounding is near enough
+  }
+
   function sayHello() {
     if (looking) { return; }
-    var ratio = window.devicePixelRatio || 1;
-    told = innerWidth + 'x' + innerHeight + 'x' + ratio;
+    var size = panel();
+    if (size.width < 16 || size.height < 16) { return; }   // a window that is not laid out yet: resized says it
+    told = size.width + 'x' + size.height;
     post('hello', {
       v: 1, name: state.name || frame, model: 'browser', fw: version,
-      width: Math.round(innerWidth * ratio), height: Math.round(innerHeight * ratio), rotation: 0,
+      width: size.width, height: size.height, rotation: 0,
       formats: ['image/jpeg', 'image/png', 'image/webp'], delivery: 'url', max_bytes: 16000000, sleeps: false
     }).catch(function () { told = ''; });   // said again with the next connection
   }
@@ -285,7 +309,8 @@
   function resized() {
     clearTimeout(telling);
     telling = setTimeout(function () {
-      if (live && told !== innerWidth + 'x' + innerHeight + 'x' + (window.devicePixelRatio || 1)) { sayHello(); }
+      var size = panel();
+      if (live && told !== size.width + 'x' + size.height) { sayHello(); }
     }, 600);
   }
 
@@ -304,7 +329,7 @@
   // ---- touch, keys, screen
 
   var controls = at('controls'), hiding = 0, noticing = 0;
-  var SAID = { favourite: 'Added to favourites', hide: 'This picture will not be shown again', pause: 'Paused', resume: 'Playing' };
+  var SPOKEN = { favourite: true, hide: true, pause: true, resume: true, undo: true };   // next and previous are seen
 
   function openControls() {
     controls.hidden = false;
@@ -331,8 +356,8 @@
   }
 
   function command(action) {
-    post('cmd', { action: action }).then(function () {
-      if (SAID[action]) { notice(SAID[action], action === 'hide' || action === 'favourite'); }
+    post('cmd', { action: action }).then(function (answer) {
+      if (SPOKEN[action]) { notice(answer.data && answer.data.speech || 'Done', action === 'hide'); }
     }, function (error) { notice(live ? error.message : 'framed is not answering', false); });
   }
 
@@ -386,6 +411,13 @@
     else if (event.key === 'Escape') { closeControls(); }
     else if (event.key === 'Enter' || event.key === 'Tab') { openControls(); }
   });
+
+  if (asked.has('clock')) {
+    (function tell() {
+      line('clock', new Date().toLocaleTimeString([], { hour: 'numeric', minute: '2-digit' }));
+      setTimeout(tell, 60000 - Date.now() % 60000 + 50);
+    })();
+  }
 
   var lock = null, locking = false;
   function keepAwake() {         // needs https or localhost; a kiosk browser keeps its screen on by itself
