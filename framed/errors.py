@@ -10,6 +10,7 @@
     ├── UnknownPlaylist         unknown_playlist
     ├── UnknownPerson           unknown_person
     ├── Busy                    busy            try again later
+    │   └── CannotStore                         framed's own disk is full or may not be written; goes on by itself
     ├── TooLarge                too_large       the payload is over its limit
     ├── Expired                 expired
     ├── NotReady                not_ready       framed is still starting
@@ -18,11 +19,16 @@
     ├── TimedOut                timeout
     ├── Refused                 refused         not allowed: token, retained command, hostile path
     ├── BadPhoto                                a picture file that cannot be read: parked with this sentence
+    │   ├── PhotoForbidden                      its permissions keep framed out: read once they let it in
+    │   └── PhotoChanging                       not settled: being written, moved away, its disk silent; read later
     └── HostCrashed             internal        a compute host died twice on the same call
 
 The message is a sentence that its reader can act on; it goes to MQTT, HTTP and the terminal as it is, so it names
 no secret and nothing internal. The code is the contract's.
 """
+
+import errno
+import os
 
 
 class FramedError(Exception):
@@ -72,6 +78,15 @@ class Busy(FramedError):
     code = "busy"
 
 
+class CannotStore(Busy):
+    @classmethod
+    def because(cls, error: OSError) -> "CannotStore":
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return cls("The disk that holds framed's data is full; free some space and it goes on by itself.")
+        reason = os.strerror(error.errno or errno.EIO)
+        return cls(f"The folder of framed's data cannot be written ({reason}); mend that and it goes on by itself.")
+
+
 class TooLarge(FramedError):
     code = "too_large"
 
@@ -102,6 +117,14 @@ class Refused(FramedError):
 
 class BadPhoto(FramedError):
     code = "bad_photo"
+
+
+class PhotoForbidden(BadPhoto):
+    pass
+
+
+class PhotoChanging(BadPhoto):
+    pass
 
 
 class HostCrashed(FramedError):

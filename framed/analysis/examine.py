@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from framed.errors import BadPhoto, FramedError
+from framed.errors import BadPhoto, CannotStore, FramedError, PhotoChanging
 from framed.library import files
 from framed.models.base import Backend, Context
 
@@ -98,7 +98,10 @@ class Examine(Backend):
         path: bytes = inputs["path"]
         began = time.perf_counter()
         data = files.read_bytes(path, limits)
-        stat = os.stat(path)
+        try:
+            stat = os.stat(path)
+        except OSError as error:
+            raise PhotoChanging(f"{files.display_name(path)} was moved or removed while it was read.") from error
         opened = Opened(
             data=data,
             name=inputs["name"],
@@ -131,10 +134,12 @@ class Examine(Backend):
             began = time.perf_counter()
             try:
                 opened.results[step] = self._look(step)(opened)
+            except CannotStore:
+                raise  # no fault of the photo
             except FramedError as error:
                 answer["problems"][step] = error.message
             except MemoryError as error:
-                raise BadPhoto("needs more memory than one photo may have.") from error
+                raise BadPhoto(files.too_much(inputs["name"])) from error
             except Exception as error:  # one step's bug must not cost the photo the others
                 answer["problems"][step] = f"{step} failed on this picture ({type(error).__name__})."
                 print(f"step {step} failed: {error!r}", file=sys.stderr)

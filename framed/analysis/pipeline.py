@@ -20,8 +20,19 @@ from sqlalchemy import Connection
 from framed.analysis.previews import Previews
 from framed.analysis.step import BatchStep, ExaminedStep, Outcome, Step, dependents, ordered
 from framed.bus import Bus
-from framed.errors import BadPhoto, FramedError, HostCrashed, NotReady, TimedOut, Unavailable
+from framed.errors import (
+    BadPhoto,
+    Busy,
+    FramedError,
+    HostCrashed,
+    NotReady,
+    PhotoChanging,
+    PhotoForbidden,
+    TimedOut,
+    Unavailable,
+)
 from framed.events import PhotoAdded, PhotoAnalysed, PhotoFailed, PhotoGone, StepChanged
+from framed.library.walk import display_name, sidecar_paths
 from framed.models.base import Call, Compute
 from framed.store import files
 from framed.store import photos as rows
@@ -33,6 +44,7 @@ log = structlog.get_logger(__name__)
 MAX_ATTEMPTS = 3
 """A step that failed this often is left alone until somebody asks for it or its version rises."""
 BATCH = 48
+_LOOKS_AT_CHANGING = 6
 _FILES_AHEAD = 3  # examine calls in flight per cpu host: one running, one travelling, one being stored
 
 
@@ -49,7 +61,22 @@ class Files(Protocol):
 
     async def todo(self, limit: int, *, busy: Collection[int] = ()) -> Sequence[Any]: ...
     async def retry_later(self, file_id: int, seconds: float) -> None: ...
-    async def park(self, file_id: int, problem: str) -> None: ...
+    async def park(
+        self,
+        file_id: int,
+        problem: str,
+        *,
+        seen: tuple[int, int, int, int | None] | None = None,
+        again_s: float | None = None,
+    ) -> None: ...
+
+
+@dataclass(frozen=True)
+class _Aside:
+    """Why a file is put aside; with `again_s` it is looked at again after that time although it has not changed."""
+
+    problem: str
+    again_s: float | None = None
 
 
 @dataclass
@@ -97,6 +124,7 @@ class Pipeline:
         self._new_files = asyncio.Event()
         self._new_photos = asyncio.Event()
         self._reading: dict[int, asyncio.Task[None]] = {}
+        self._changing: dict[int, int] = {}
         self._finishing: set[int] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self.rate = Rate()
@@ -152,34 +180,55 @@ class Pipeline:
         self._reading.pop(file_id, None)
 
     async def _read_file(self, file: Any) -> None:
-        from framed.errors import Busy
-
         try:
-            answer = await self._compute.run(self._examine(file))
-            await self._keep(file, answer)
-        except BadPhoto as error:
-            if type(error).__name__ == "PhotoChanging":
-                await self._files.retry_later(file.id, 5.0)
-                return
-            await self._park(file, error.message)
-        except HostCrashed:
-            await self._park(file, "makes the decoder crash, twice in a row; the file is probably damaged.")
-        except TimedOut:
-            await self._park(file, "took longer to decode than one photo may.")
+            aside = await self._take(file)
+            if aside is not None:
+                await self._park(file, aside)
         except (Unavailable, NotReady, Busy) as error:
             log.warning("a file waits", file=file.id, problem=error.message)
             await self._later(file, 30.0)
-        except FramedError as error:
-            await self._park(file, error.message)
         except Exception:
             log.exception("a file could not be taken in", file=file.id)
             await self._later(file, 60.0)
 
+    async def _take(self, file: Any) -> _Aside | None:
+        """Reads one file into the store, or says why it must be put aside. Raises what may pass by itself."""
+        name = display_name(file.name)
+        try:
+            answer = await self._compute.run(self._examine(file))
+        except PhotoChanging as error:
+            return await self._not_settled(file, error)
+        except PhotoForbidden as error:
+            return _Aside(error.message, again_s=0.0)
+        except BadPhoto as error:
+            return _Aside(error.message)
+        except (Unavailable, NotReady, Busy):
+            raise
+        except HostCrashed:
+            return _Aside(f"{name} makes the decoder crash, twice in a row; it is damaged. Copy it here again.")
+        except TimedOut:
+            return _Aside(f"{name} took longer to decode than one photo may. Save it again in a common format.")
+        except FramedError as error:
+            log.error("a file could not be decoded", path=file.path.decode(errors="replace"), problem=error.message)
+            return _Aside(f"{name} could not be decoded; framed's log has the details.")
+        self._changing.pop(file.id, None)
+        await self._keep(file, answer)
+        return None
+
+    async def _not_settled(self, file: Any, error: PhotoChanging) -> _Aside | None:
+        """Waits twice as long each time; a file that never comes to rest is put aside, and looked at in an hour."""
+        looks = self._changing[file.id] = self._changing.get(file.id, 0) + 1
+        if looks > _LOOKS_AT_CHANGING:
+            del self._changing[file.id]
+            return _Aside(error.message, again_s=3600.0)
+        await self._files.retry_later(file.id, 5.0 * 2 ** (looks - 1))
+        return None
+
     async def _later(self, file: Any, seconds: float) -> None:
         try:
             await self._files.retry_later(file.id, seconds)
-        except FramedError as error:
-            log.warning("the store cannot be written", problem=error.message)
+        except Exception as error:  # the store takes nothing; the place in the line is kept, so that nothing spins
+            log.warning("the store cannot be written", problem=str(error))
             await asyncio.sleep(5.0)
 
     def _examine(self, file: Any) -> Call:
@@ -200,8 +249,9 @@ class Pipeline:
             timeout_s=90.0,
         )
 
-    async def _park(self, file: Any, problem: str) -> None:
-        await self._files.park(file.id, problem)
+    async def _park(self, file: Any, aside: _Aside) -> None:
+        problem = aside.problem
+        await self._files.park(file.id, problem, seen=file.seen, again_s=aside.again_s)
         path = file.path.decode(errors="replace")
         log.warning("a file cannot be shown", path=path, problem=problem)
         self._bus.emit(PhotoFailed(None, path, problem))
@@ -297,13 +347,14 @@ class Pipeline:
             missing = [name for name, step in self._examined.items() if self._wants(photo, step)]
             if not missing or not photo.paths:
                 return
-            root, folder, name = photo.paths[0]
+            path = b"/".join(part for part in photo.paths[0] if part)
             call = Call(
                 task="examine",
                 backend="pillow",
                 inputs={
-                    "path": b"/".join(part for part in (root, folder, name) if part),
-                    "name": name.decode(errors="replace"),
+                    "path": path,
+                    "name": photo.paths[0][-1].decode(errors="replace"),
+                    "sidecars": await asyncio.to_thread(sidecar_paths, path),
                     "steps": missing,
                     "preview": os.fsencode(self._previews.path(photo.uid)),
                     "thumb": os.fsencode(self._previews.path(photo.uid, "thumb")),
@@ -313,6 +364,8 @@ class Pipeline:
             )
             try:
                 answer = await self._compute.run(call)
+            except (Unavailable, NotReady, Busy):
+                raise  # no fault of the photo: the batch waits, and nothing counts as an attempt
             except FramedError as error:
                 answer = {"results": {}, "problems": dict.fromkeys(missing, error.message)}
             await self._store_examined(photo, answer)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 import structlog
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from framed.errors import BadPhoto, TooLarge, Unavailable
+from framed.errors import BadPhoto, CannotStore, TooLarge, Unavailable
 from framed.frames.base import Box, Fit, Format, Panel, Rendered, RenderRequest, logical_size
 from framed.frames.crop import choose_window
 from framed.frames.palette import Inks, dither, inks_of, is_monochrome, lab, nearest_ink, paint, parse_colour
@@ -433,7 +433,7 @@ def _keep(encoded: _Encoded, folder: bytes) -> tuple[str, bytes]:
         os.makedirs(home, exist_ok=True)
         _write_whole(path, encoded.data)
     except OSError as problem:
-        raise Unavailable(f"The rendered picture could not be written: {os.strerror(problem.errno or 5)}.") from problem
+        raise CannotStore.because(problem) from problem
     return sha256, path
 
 

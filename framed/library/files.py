@@ -22,7 +22,7 @@ from PIL.ExifTags import IFD, Base
 from PIL.Image import Resampling, Transpose
 from pydantic import BaseModel, ConfigDict
 
-from framed.errors import BadPhoto
+from framed.errors import BadPhoto, CannotStore, PhotoChanging, PhotoForbidden
 from framed.library.colour import (
     ADOBE_RGB_PRIMARIES,
     DISPLAY_P3_PRIMARIES,
@@ -32,8 +32,9 @@ from framed.library.colour import (
     to_srgb,
 )
 from framed.library.formats import FORMATS, SUFFIXES, Format
+from framed.library.walk import display_name
 
-__all__ = ["FORMATS", "SUFFIXES", "Format"]
+__all__ = ["FORMATS", "SUFFIXES", "Format", "PhotoChanging", "display_name"]
 
 _HEIF_BRANDS: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
 _TIFF_STARTS: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -65,10 +66,6 @@ class Limits(BaseModel):
     max_file_bytes: int = 400_000_000
     max_pixels: int = 150_000_000
     max_side: int = 65_535
-
-
-class PhotoChanging(BadPhoto):
-    """The file is not settled: being written, moved away, or its disk did not answer. Try again later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +116,7 @@ def read_bytes(path: bytes | str, limits: Limits | None = None) -> bytes:
     except OSError as problem:
         raise _unreadable(name, problem) from problem
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or len(data) != before.st_size:
-        raise PhotoChanging(f"{name} changed while it was read; it is probably still being copied")
+        raise PhotoChanging(f"{name} changed while it was read; it is probably still being copied.")
     return data
 
 
@@ -194,22 +191,18 @@ def encode_jpeg(image: Image.Image, quality: int = 85, path: Path | None = None)
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Readers see the old file or the whole new one. Not synced: for caches, which can be made again."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def display_name(path: bytes | str) -> str:
-    """The last part of a path in a form that any terminal, log and JSON document takes."""
-    text = os.fsdecode(path).rpartition("/")[2]
-    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return "".join(c if c.isprintable() else "�" for c in text)[-120:] or "the file"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as problem:
+        raise CannotStore.because(problem) from problem
 
 
 @contextmanager
@@ -228,9 +221,9 @@ def pixel_ceiling(pixels: int | None) -> Iterator[None]:
 
 def _check_file(name: str, status: os.stat_result, limits: Limits) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise BadPhoto(f"{name} is not a regular file")
+        raise BadPhoto(f"{name} is not a regular file.")
     if status.st_size == 0:
-        raise BadPhoto(f"{name} is empty")
+        raise BadPhoto(_empty(name))
     if status.st_size > limits.max_file_bytes:
         raise BadPhoto(_too_big(name, status.st_size, limits))
 
@@ -246,12 +239,12 @@ def _read_whole(file: object, size: int) -> bytes:
 
 def _unreadable(name: str, problem: OSError) -> BadPhoto:
     if problem.errno in (errno.ENOENT, errno.ENOTDIR):
-        return PhotoChanging(f"{name} was moved or removed before it could be read")
+        return PhotoChanging(f"{name} was moved or removed before it could be read.")
     if problem.errno in (errno.EACCES, errno.EPERM):
-        return BadPhoto(f"{name} may not be read: its permissions do not allow framed to")
+        return PhotoForbidden(f"{name} may not be read: its permissions do not allow framed to. Let everybody read it.")
     if problem.errno in (errno.ENXIO, errno.ELOOP, errno.EISDIR):
-        return BadPhoto(f"{name} is not a regular file")
-    return PhotoChanging(f"{name} could not be read just now ({os.strerror(problem.errno or errno.EIO)})")
+        return BadPhoto(f"{name} is not a regular file.")
+    return PhotoChanging(f"{name} could not be read just now ({os.strerror(problem.errno or errno.EIO)}).")
 
 
 def _sniff_boxes(data: bytes) -> Format | None:
@@ -295,7 +288,7 @@ def _open_picture(data: bytes, name: str, kind: Format, limits: Limits, wanted: 
     except BadPhoto:
         raise
     except MemoryError as problem:
-        raise BadPhoto(f"{name} needs more memory to decode than one photo may use") from problem
+        raise BadPhoto(too_much(name)) from problem
     except Exception as problem:  # decoders fail in every way there is; the photo is what is wrong
         raise BadPhoto(_broken(data, name, kind, image)) from problem
     return Decoded(plain, width, height, kind, animated, orientation, icc, tuple(notes))
@@ -387,10 +380,11 @@ def _open_raw(data: bytes, name: str, limits: Limits, wanted: Wanted | None) -> 
     except BadPhoto:
         raise
     except MemoryError as problem:
-        raise BadPhoto(f"{name} needs more memory to decode than one photo may use") from problem
+        raise BadPhoto(too_much(name)) from problem
     except Exception as problem:  # LibRaw's errors are of no use to who reads this
         raise BadPhoto(
-            f"{name} is a camera raw file that cannot be developed: damaged, or from a camera not yet known"
+            f"{name} is a camera raw file that cannot be developed: damaged, or from a camera not yet known. "
+            "Save it as JPEG or DNG."
         ) from problem
     if (shown.image.width > shown.image.height) != (width > height):
         width, height = height, width
@@ -440,21 +434,21 @@ def _canvas(data: bytes, kind: Format) -> tuple[int, int] | None:
 def _check_size(name: str, size: tuple[int, int], limits: Limits) -> None:
     width, height = size
     if width < 1 or height < 1:
-        raise BadPhoto(f"{name} says that it has no pixels")
+        raise BadPhoto(f"{name} says that it has no pixels. Copy it here again.")
     claim = f"{name} claims {width:,} × {height:,} pixels"
     if width * height > limits.max_pixels:
-        raise BadPhoto(f"{claim}, over the limit of {limits.max_pixels / 1e6:,.4g} megapixels")
+        raise BadPhoto(f"{claim}, over the limit of {limits.max_pixels / 1e6:,.4g} megapixels (photos.max_megapixels).")
     if max(size) > limits.max_side:
-        raise BadPhoto(f"{claim}, over the limit of {limits.max_side:,} along one side")
+        raise BadPhoto(f"{claim}, over the limit of {limits.max_side:,} along one side. Save a smaller one.")
 
 
 def _broken(data: bytes, name: str, kind: Format, image: Image.Image | None) -> str:
     share = _missing(data, kind, image)
     if share is None:
-        return f"{name} is damaged: its {kind} data cannot be decoded"
+        return f"{name} is damaged: its {kind} data cannot be decoded. Copy it here again, or put back a backup of it."
     if share < 0.01:
-        return f"{name} is cut short: part of the picture is missing"
-    return f"{name} is cut short: {min(round(share * 100), 99)} % of the picture is missing"
+        return f"{name} is cut short: part of the picture is missing. Copy it here again."
+    return f"{name} is cut short: {min(round(share * 100), 99)} % of the picture is missing. Copy it here again."
 
 
 def _missing(data: bytes, kind: Format, image: Image.Image | None) -> float | None:
@@ -495,16 +489,25 @@ def _declared_bytes(data: bytes, kind: Format) -> int | None:
 
 def _unknown(data: bytes, name: str) -> str:
     if not data:
-        return f"{name} is empty"
+        return _empty(name)
     if not data.strip(b"\0"):
-        return f"{name} holds nothing but zeros: it was probably never copied to its end"
+        return f"{name} holds nothing but zeros: it was probably never copied to its end. Copy it here again."
     if _suffix(name) in FORMATS["RAW"]:
-        return f"{name} is not a camera raw file that framed knows"
-    return f"{name} is not a picture in a format that framed reads"
+        return f"{name} is not a camera raw file that framed knows. Save it as JPEG or DNG."
+    return f"{name} is not a picture in a format that framed reads. Save it as JPEG or take it away."
+
+
+def _empty(name: str) -> str:
+    return f"{name} is empty. Copy it here again."
+
+
+def too_much(name: str) -> str:
+    return f"{name} needs more memory to decode than one photo may use (compute.cpu_address_space_mb)."
 
 
 def _too_big(name: str, size: int, limits: Limits) -> str:
-    return f"{name} has {size / 1e6:,.0f} MB, over the limit of {limits.max_file_bytes / 1e6:,.4g} MB"
+    limit = f"{limits.max_file_bytes / 1e6:,.4g} MB (photos.max_file_mb)"
+    return f"{name} has {size / 1e6:,.0f} MB, over the limit of {limit}."
 
 
 def _suffix(name: str) -> str:

@@ -161,6 +161,11 @@ class Pass:
         self._troubles = 0
         self._looked_at = 0.0
 
+    @property
+    def unreadable(self) -> set[bytes]:
+        """Folders that could not be listed."""
+        return set(self._failed)
+
     # -- the three ways over a root ------------------------------------------------------------------------------
 
     async def begin(self) -> None:

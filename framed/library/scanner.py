@@ -106,6 +106,7 @@ class _Watched:
     held_problem: str | None = None
     problem: str | None = None
     looked: bool = False  # a full pass was tried since the start
+    closed: set[bytes] = field(default_factory=set)  # folders that could not be read
 
     @property
     def path(self) -> bytes:
@@ -222,6 +223,8 @@ class Scanner:
                     interval = self.settings.scan_interval_s
                 check = self._pass(watched, self._conditions(watched, mount, whole, confirm))
                 fit = await self._look(check, watched, folder, folders, full)
+                if fit:
+                    await self._open_parked(watched)
             finally:
                 self._active -= 1
                 self.scanning = self._active > 0
@@ -281,6 +284,9 @@ class Scanner:
                 await check.full()
             else:
                 await check.quick()
+                await check.folders(watched.closed)  # their mtimes do not tell that they may be read now
+            if folder is None and not folders:
+                watched.closed = check.unreadable
             await check.remove_vanished()
         except NoAnswer:
             check.report.problems.append(f"{watched.root.path} does not answer; its photos are kept.")
@@ -617,10 +623,34 @@ class Scanner:
         self._say_gone(gone)
         return back
 
-    async def park(self, file_id: int, problem: str, *, seen: tuple[int, int, int, int | None] | None = None) -> None:
-        """Puts the file aside until it changes; `problem` is the sentence people see, `seen` as in `mark_read`."""
-        park = partial(stored.park, file_id=file_id, problem=problem, now=self._clock(), seen=seen)
+    async def park(
+        self,
+        file_id: int,
+        problem: str,
+        *,
+        seen: tuple[int, int, int, int | None] | None = None,
+        again_s: float | None = None,
+    ) -> None:
+        """Puts the file aside until it changes; `problem` is the sentence people see, `seen` as in `mark_read`.
+
+        With `again_s` it is handed out again after that time too, at the first pass that finds that it can be opened.
+        """
+        now = self._clock()
+        again_at = None if again_s is None else now + again_s
+        park = partial(stored.park, file_id=file_id, problem=problem, now=now, seen=seen, again_at=again_at)
         self._say_gone(await self._database.write(park))
+
+    async def _open_parked(self, watched: _Watched) -> None:
+        """Files put aside because they could not be opened are handed out again where they can."""
+        waiting = await self._database.read(partial(stored.parked_due, root_id=watched.id, now=self._clock()))
+        if not waiting:
+            return
+        opened = await watched.lane.run(
+            lambda: [file for file, path in waiting if _readable(watched.walker.path(path))], limit_s=_TODO_S
+        )
+        if opened:
+            await self._database.write(partial(stored.unpark, ids=opened))
+            self._emit(FilesFound(len(opened)))
 
     async def retry_later(self, file_id: int, seconds: float) -> None:
         """Hands the file out again after `seconds`, a day at most."""

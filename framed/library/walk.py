@@ -118,6 +118,12 @@ def display(path: bytes) -> str:
     return path.decode("utf-8", "replace")
 
 
+def display_name(path: bytes | str) -> str:
+    """The last part of a path in a form that any terminal, log and JSON document takes."""
+    text = display(os.fsencode(path)).rpartition("/")[2]
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)[-120:] or "the file"
+
+
 class _Globs:
     """Patterns compiled once: names by one regular expression, paths segment by segment."""
 

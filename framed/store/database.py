@@ -5,6 +5,7 @@ failing one undoes itself and not its neighbours; a write is acknowledged after 
 """
 
 import asyncio
+import errno
 import queue
 import threading
 from collections.abc import Callable
@@ -17,7 +18,7 @@ import pysqlite3
 import structlog
 from sqlalchemy import Connection, Engine, create_engine, event, exc
 
-from framed.errors import FramedError, Unavailable
+from framed.errors import CannotStore, Unavailable
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -26,12 +27,6 @@ SCHEMA_HEAD = "0002"
 """The newest migration; a test holds it to the folder, so that Alembic is imported only when there is work for it."""
 
 _GROUP = 256
-
-
-class StoreFull(FramedError):
-    """The disk or the database file cannot take another row."""
-
-    code = "busy"
 
 
 @dataclass
@@ -59,6 +54,8 @@ class Database:
         self._write_engine: Engine | None = None
         self._read_engine: Engine | None = None
         self.beat = 0
+        self.problem: str | None = None
+        """Why nothing can be stored at present; the sentence for health."""
         self.on_reader: Callable[[Any], None] | None = None
 
     async def start(self) -> None:
@@ -102,6 +99,9 @@ class Database:
             with self._write_engine.connect() as connection:
                 self._migrate(connection)
         except exc.DatabaseError as error:
+            reason = _reason(error)
+            if isinstance(reason, CannotStore):
+                raise reason from error
             raise Unavailable(
                 f"The database {self.path.name} cannot be opened ({error.orig}). Put back a backup, or move the file "
                 "away: framed then builds a new one from the photo folders."
@@ -195,12 +195,18 @@ class Database:
             raw = connection.connection.driver_connection
             assert raw is not None
             raw.execute(f"pragma synchronous={'full' if durable else 'normal'}")
+            changes = raw.total_changes
             with connection.begin():
                 for write in batch:
                     outcomes.append(self._try(connection, write))
+            if raw.total_changes > changes:  # a group that only looked says nothing about the disk
+                self.problem = None
         except Exception as error:  # the whole group failed: disk full, file damaged
-            log.error("the database could not be written", problem=str(error))
-            outcomes = [(write, None, _reason(error)) for write in batch]
+            reason = _reason(error)
+            if str(reason) != self.problem:
+                log.error("the database could not be written", problem=str(reason))
+            self.problem = str(reason) if isinstance(reason, CannotStore) else None
+            outcomes = [(write, None, reason) for write in batch]
         self.beat += 1
         for write, result, problem in outcomes:
             write.loop.call_soon_threadsafe(_resolve, write.done, result, problem)
@@ -211,14 +217,25 @@ class Database:
             with connection.begin_nested():
                 return write, write.work(connection), None
         except Exception as error:
-            if isinstance(error, exc.OperationalError) and not connection.in_transaction():
+            raw = connection.connection.driver_connection
+            if raw is None or not raw.in_transaction:
                 raise  # SQLite rolled the whole transaction back (disk full)
             return write, None, _reason(error)
 
 
-def _reason(error: Exception) -> Exception:
-    if isinstance(error, exc.OperationalError) and "full" in str(error.orig):
-        return StoreFull("The disk that holds framed's data is full; free some space and it goes on by itself.")
+def _reason(error: BaseException) -> BaseException:
+    """CannotStore where the disk is at fault. What SQLite said first counts: it may have undone the savepoints too."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, exc.OperationalError):
+            said = str(cause.orig)
+            if "full" in said:
+                return CannotStore.because(OSError(errno.ENOSPC, said))
+            if "readonly" in said:
+                return CannotStore.because(OSError(errno.EROFS, said))
+            if "I/O" in said or "unable to open" in said:
+                return CannotStore.because(OSError(errno.EIO, said))
+        cause = cause.__context__
     return error
 
 

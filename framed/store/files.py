@@ -458,14 +458,34 @@ def park(
     *,
     now: float,
     seen: tuple[int, int, int, int | None] | None = None,
+    again_at: float | None = None,
 ) -> list[Gone]:
-    """Puts a file aside until it changes; a photo that only this file held is gone. `seen` as in `mark_read`."""
+    """Puts a file aside until it changes, or from `again_at` on until it can be opened; a photo that only this file
+    held is gone. `seen` as in `mark_read`."""
     before = _as_seen(connection, file_id, seen)
     if before is None:
         return []
-    values = {"state": "parked", "problem": problem, "retry_at": None, "photo_id": None}
+    values = {"state": "parked", "problem": problem, "retry_at": again_at, "photo_id": None}
     connection.execute(update(files).where(files.c.id == file_id).values(values))
     return orphaned(connection, before, now=now) if before else []
+
+
+def parked_due(connection: Connection, root_id: int, *, now: float, limit: int = CHUNK) -> list[tuple[int, bytes]]:
+    """Parked files that may be opened again by now: id and path under the root."""
+    query = (
+        select(files.c.id, folders.c.path, files.c.name)
+        .select_from(files.join(folders))
+        .where(_UNREAD, files.c.state == "parked", folders.c.root_id == root_id)
+        .where(files.c.retry_at.is_not(None), due(now))
+        .order_by(files.c.retry_at)
+        .limit(limit)
+    )
+    return [(file, folder + b"/" + name if folder else name) for file, folder, name in connection.execute(query)]
+
+
+def unpark(connection: Connection, ids: Collection[int]) -> None:
+    statement = update(files).where(files.c.id.in_(list(ids)), files.c.state == "parked")
+    connection.execute(statement.values(state="new", problem=None, retry_at=None))
 
 
 def _as_seen(connection: Connection, file_id: int, seen: tuple[int, int, int, int | None] | None) -> set[int] | None:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageCms
 from skimage import data
 
-from framed.errors import BadPhoto, Cancelled, TooLarge, Unavailable
+from framed.errors import BadPhoto, Cancelled, CannotStore, TooLarge
 from framed.frames.base import RENDERER_VERSION, Box, Matte, Panel, Rendered, RenderRequest, logical_size, render_key
 from framed.frames.render import Renderer, render
 from framed.library.colour import DISPLAY_P3_PRIMARIES, matrix_profile
@@ -371,7 +371,7 @@ def test_lost_original_without_preview_is_a_bad_photo(tmp_path: Path) -> None:
 
 def test_unwritable_folder_is_said_in_words(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file where the folder should be")
-    with pytest.raises(Unavailable, match="could not be written"):
+    with pytest.raises(CannotStore, match="cannot be written"):
         rendered(photo(tmp_path), tmp_path, Panel(width=64, height=48))
 
 
