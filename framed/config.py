@@ -15,9 +15,9 @@ from framed.frames.base import Fit
 from framed.frames.registry import FrameConfig
 from framed.library.scanner import LibrarySettings
 from framed.models.pool import ComputeSettings
-from framed.mqtt.client import TlsSettings
+from framed.mqtt.settings import TlsSettings
 from framed.playlists.plan import AskSettings, Kind
-
+from framed.schedule import Location, ScheduleEntry
 
 __all__ = ["Config", "find", "load"]
 
@@ -134,6 +134,8 @@ class Config(Section):
     compute: ComputeSettings = ComputeSettings()
     slideshow: Slideshow = Slideshow()
     frames: list[FrameConfig] = []
+    location: Location = Location()
+    schedule: list[ScheduleEntry] = []
     logging: Logging = Logging()
 
     @field_validator("data_dir")
@@ -148,6 +150,9 @@ class Config(Section):
             if frame.id in seen:
                 raise ValueError(f"frames: the id {frame.id!r} is used twice")
             seen.add(frame.id)
+        for place, entry in enumerate(self.schedule):
+            if entry.needs_location and self.location.observer is None:
+                raise ValueError(f"schedule[{place}].at: {entry.at} needs location.latitude and location.longitude")
         return self
 
 
@@ -169,13 +174,19 @@ def load(path: Path | None, overrides: dict[str, Any] | None = None) -> Config:
 def _sentences(error: ValidationError, file: str, lines: dict[Place, int]) -> str:
     said = []
     for problem in error.errors(include_url=False, include_input=False):
-        at: Place = tuple(problem["loc"])
+        at: Place = tuple(problem["loc"]) or _named(str(problem["msg"]), lines)
         known = at
         while known and known not in lines:
             known = known[:-1]
         where = f"{file}, line {lines[known]}" if known in lines and lines else file
-        said.append(f"{where}: {written(at) or 'the file'}: {_expected(problem)}.")
+        said.append(f"{where}: {written(at) or 'the file'}: {_expected(problem).removeprefix(f'{written(at)}: ')}.")
     return "\n".join(said)
+
+
+def _named(message: str, lines: dict[Place, int]) -> Place:
+    """The key that a sentence about the whole file begins with."""
+    key = message.removeprefix("Value error, ").partition(":")[0]
+    return next((at for at in lines if at and written(at) == key), ())
 
 
 def _expected(problem: Any) -> str:

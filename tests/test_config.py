@@ -13,7 +13,9 @@ from framed.errors import ConfigError
 from framed.frames.base import Matte
 from framed.frames.registry import FrameConfig, QuietHours
 from framed.library.walk import Root
+from framed.schedule import ScheduleEntry
 
+LISTED = [Root, FrameConfig, Matte, QuietHours, ScheduleEntry]
 EXAMPLE = Path(__file__).parent.parent / "config.yaml.example"
 
 
@@ -65,13 +67,15 @@ def test_every_key_is_in_the_example_with_its_default(at: tuple[str, ...]) -> No
 @pytest.mark.parametrize("at", sorted(_leaves(Config())), ids=".".join)
 def test_every_key_is_explained(at: tuple[str, ...]) -> None:
     text = EXAMPLE.read_text()
-    if at in {("library", "roots"), ("frames",)}:
+    if at in {("library", "roots"), ("frames",), ("schedule",)}:
         return  # explained by the comment above, key by key
     section = text if len(at) == 1 else _section(text, at[0])
     assert re.search(rf"^ *(# )?{at[-1]}:.*\S  *# \w|^ *(# )?{at[-1]}: .* # ", section, re.M)
 
 
-@pytest.mark.parametrize("model", [Root, FrameConfig, Matte, QuietHours], ids=lambda model: model.__name__)
+@pytest.mark.parametrize(
+    "model", [Root, FrameConfig, Matte, QuietHours, ScheduleEntry], ids=lambda model: model.__name__
+)
 def test_keys_of_listed_things_are_in_the_example(model: type[BaseModel]) -> None:
     comments = "\n".join(line for line in EXAMPLE.read_text().splitlines() if line.lstrip().startswith("#"))
     missing = [key for key in model.model_fields if not re.search(rf"(# +|- |\{{|, ){key}:", comments)]
@@ -81,7 +85,8 @@ def test_keys_of_listed_things_are_in_the_example(model: type[BaseModel]) -> Non
 def test_the_listed_root_and_frame_of_the_example_are_valid() -> None:
     lines = [line.lstrip() for line in EXAMPLE.read_text().splitlines()]
     commented = "\n".join(line[1:] for line in lines if re.match(r"#   +(- )?\w+:", line))
-    root, frame = yaml.safe_load(commented)
+    root, frame, *timed = yaml.safe_load(commented)
+    assert [ScheduleEntry.model_validate(entry).frame for entry in timed] == ["kitchen"] * 3
     assert Root.model_validate(root).watch == "auto"
     assert FrameConfig.model_validate(frame).matte == Matte()
 
@@ -107,7 +112,9 @@ def test_options_of_the_command_line_win_over_the_file(tmp_path: Path) -> None:
         ("mqtt:\n  tls:\n    cert: a\n", r"config\.yaml, line 3: mqtt\.tls\.cert: there is no such key"),
         ("ask:\n  timezone: Mars/Olympus\n", r"config\.yaml, line 2: ask\.timezone: .*Europe/Berlin"),
         ("frames:\n- id: a\n- name: B\n", r"config\.yaml, line 3: frames\[1\]\.id: this key is needed"),
-        ("frames:\n- id: a\n- id: a\n", r"the id 'a' is used twice"),
+        ("frames:\n- id: a\n- id: a\n", r"config\.yaml, line 1: frames: the id 'a' is used twice"),
+        ("schedule:\n- at: sunset\n  ask: x\n", r"config\.yaml, line 2: schedule\[0\]\.at: sunset needs location\."),
+        ("schedule:\n- ask: x\n  at: tea time\n", r"config\.yaml, line 3: schedule\[0\]\.at: write five cron"),
         ("http:\n  port: 1\n  port: 2\n", r"config\.yaml, line 3: http\.port is given twice"),
         ("http:\n  port: [1\n", r"config\.yaml, line \d+: "),
         ("- a\n", r"config\.yaml, line 1: expected keys"),
