@@ -43,7 +43,8 @@ from framed.models import weights
 from framed.models.catalogue import PACKAGED
 from framed.models.pool import HostPool
 from framed.mqtt.broker import Endpoint, ManagedBroker
-from framed.mqtt.client import MqttClient, MqttSettings
+from framed.mqtt.client import MqttClient
+from framed.mqtt.settings import MqttSettings
 from framed.mqtt.topics import Topics
 from framed.playlists.ask import Asker
 from framed.playlists.explain import caption_of

@@ -16,7 +16,8 @@ from framed.errors import Busy, FramedError, TooLarge
 from framed.frames.publish import iso
 from framed.frames.registry import Frame
 from framed.handlers.frames import parse_command, parse_object
-from framed.mqtt.client import Incoming, MqttClient
+from framed.mqtt.client import MqttClient
+from framed.mqtt.connection import Incoming
 from framed.mqtt.topics import Topics
 from framed.router import Router, decode, refusal
 from framed.store import frames as rows

@@ -20,7 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints,
 
 from framed import __version__
 from framed.errors import BadPhoto, ConfigError, FramedError, Refused, TimedOut, TooLarge, Unavailable
-from framed.mqtt.client import Incoming, MqttClient, MqttSettings
+from framed.mqtt.client import MqttClient
+from framed.mqtt.connection import Incoming
+from framed.mqtt.settings import MqttSettings
 from framed.mqtt.topics import Topics
 
 log = structlog.get_logger(__name__)

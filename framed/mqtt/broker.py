@@ -26,7 +26,7 @@ import structlog
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from framed.errors import ConfigError, FramedError, Unavailable
-from framed.mqtt.client import MqttSettings
+from framed.mqtt.settings import MqttSettings
 from framed.mqtt.topics import check_slug
 
 log = structlog.get_logger(__name__)

@@ -95,8 +95,11 @@ class Outbox:
             except TimeoutError:
                 return  # the limit of the queue decides what is dropped, and logs it
 
-    def in_flight(self) -> list[str]:
-        return [message.topic for message in self._in_flight]
+    @property
+    def crowded(self) -> bool:
+        return not self._roomy.is_set() or (
+            self.gate is not Gate.OPEN and len(self._waiting) > self._waiting_limit // 2
+        )
 
     def put(self, message: Outgoing) -> None:
         if message.retain:
@@ -191,11 +194,12 @@ class Outbox:
         remaining = self.remaining_s(message)
         return remaining is not None and remaining <= 0
 
-    def acked(self, message: Outgoing) -> None:
+    def acked(self, message: Outgoing, error: FramedError | None = None) -> None:
+        """The broker has answered: with `error` it did not take the message, which then stands nowhere."""
         self._in_flight.pop(message, None)
         message.losses = 0
         message.stands_since = self._connection
-        message.settle()
+        message.settle(error)
         if message.retain and not message.payload:
             self.forget(message)
 

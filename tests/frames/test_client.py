@@ -15,7 +15,7 @@ from pydantic import SecretStr, ValidationError
 
 from framed.errors import ConfigError, FramedError, TimedOut, Unavailable
 from framed.frames.client import FrameClientOptions, run_frame
-from framed.mqtt.client import MqttSettings
+from framed.mqtt.settings import MqttSettings
 from framed.mqtt.topics import Topics
 from tests.broker_fixtures import Mosquitto, Peer, free_port, mosquitto, retained
 

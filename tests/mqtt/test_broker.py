@@ -16,7 +16,9 @@ import pytest
 
 from framed.errors import ConfigError, Unavailable
 from framed.mqtt.broker import BrokerKind, Credentials, Endpoint, ManagedBroker
-from framed.mqtt.client import Incoming, MqttClient, MqttSettings
+from framed.mqtt.client import MqttClient
+from framed.mqtt.connection import Incoming
+from framed.mqtt.settings import MqttSettings
 from framed.mqtt.topics import Topics
 from tests.broker_fixtures import Peer, free_port, retained
 from tests.peers import require_peer

@@ -12,8 +12,10 @@ import pytest
 from pydantic import BaseModel, SecretStr
 from structlog.testing import capture_logs
 
-from framed.errors import TooLarge
-from framed.mqtt.client import Incoming, MqttClient, MqttSettings, TlsSettings
+from framed.errors import Refused, TooLarge
+from framed.mqtt.client import MqttClient
+from framed.mqtt.connection import Incoming
+from framed.mqtt.settings import MqttSettings, TlsSettings
 from framed.mqtt.topics import Subscription, Topics
 from tests.broker_fixtures import Mosquitto, Peer, free_port, retained
 
@@ -111,7 +113,8 @@ async def test_clean_stop_leaves_offline(mosquitto: Mosquitto) -> None:
 async def test_killed_daemon_is_declared_offline_by_its_will(mosquitto: Mosquitto, protocol: str) -> None:
     script = (
         "import asyncio, sys\n"
-        "from framed.mqtt.client import MqttClient, MqttSettings\n"
+        "from framed.mqtt.client import MqttClient\n"
+        "from framed.mqtt.settings import MqttSettings\n"
         "async def main():\n"
         "    async def ignore(incoming): pass\n"
         "    settings = MqttSettings(port=int(sys.argv[1]), protocol=sys.argv[2])\n"
@@ -453,7 +456,8 @@ async def test_refused_publish_is_counted_and_said_on_mqtt_5(tmp_path: Path) -> 
     with Mosquitto(tmp_path, "allow_anonymous true", f"acl_file {rights}") as broker:
         async with daemon(broker.port, subscriptions=[Subscription("framed/request/#")]) as client:
             await connected(client)
-            await client.publish("elsewhere/topic", "1", wait=True)
+            with pytest.raises(Refused, match="elsewhere/topic"):
+                await client.publish("elsewhere/topic", "1", wait=True)
             assert "elsewhere/topic" in str(client.state.last_error)
             assert client.state.dropped == 1
 
