@@ -14,25 +14,35 @@ class Fold(Protocol):
 
 _publish: Callable[[dict[str, Any]], None] | None = None
 _fold: Fold | None = None
+# Loggers are kept once they were used, with the processors of that time: what may change lies here instead.
+_threshold = logging.INFO
+_form: list[Any] = []
 
 
 def configure(level: str, style: str) -> None:
-    """`style` is console, json, or auto: console on a terminal. Standard logging of libraries joins at warning."""
+    """`style` is console, json, or auto: console on a terminal. Standard logging of libraries joins at warning.
+
+    Called again it holds from the next line on, for every logger there is.
+    """
+    global _threshold, _form
+    _threshold = logging.getLevelNamesMapping()[level.upper()]
     as_json = style == "json" or (style == "auto" and not sys.stderr.isatty())
-    shared: list[Any] = [
+    processors: list[Any] = [
+        _by_level,
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=False),
         structlog.processors.StackInfoRenderer(),
         _to_topic,
+        _written,
     ]
     if as_json:
-        tail: list[Any] = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
+        _form = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
     else:
-        tail = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)]
+        _form = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)]
     structlog.configure(
-        processors=[*shared, *tail],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
@@ -45,6 +55,18 @@ class _Bridge(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         logger = structlog.get_logger(record.name)
         logger.log(record.levelno, record.getMessage(), exc_info=record.exc_info)
+
+
+def _by_level(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if getattr(logging, "ERROR" if method == "exception" else method.upper()) < _threshold:
+        raise structlog.DropEvent
+    return event
+
+
+def _written(logger: Any, method: str, event: Any) -> Any:
+    for processor in _form:
+        event = processor(logger, method, event)
+    return event
 
 
 def to_topic(publish: Callable[[dict[str, Any]], None] | None, fold: Fold | None) -> None:

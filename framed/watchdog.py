@@ -2,6 +2,9 @@
 
 import asyncio
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import sdnotify
 import structlog
@@ -32,6 +35,15 @@ class Heart:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+    @contextmanager
+    def reloading(self) -> Iterator[None]:
+        """Around reading the configuration again: `systemctl reload` ends when it is over."""
+        self._notifier.notify(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+        try:
+            yield
+        finally:
+            self._notifier.notify("READY=1\nSTATUS=framed is running")
 
     async def _beat(self, seconds: float) -> None:
         while True:

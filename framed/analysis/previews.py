@@ -24,6 +24,9 @@ class Previews:
         self._max_bytes = max_bytes
         self._making: dict[str, asyncio.Task[None]] = {}
 
+    def reconfigure(self, *, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+
     def path(self, uid: str, size: str = "preview") -> Path:
         return self.folder / size / uid[:2] / f"{uid}.jpg"
 

@@ -72,6 +72,13 @@ class Asker:
         self._searcher = Searcher(index=index, hemisphere=settings.hemisphere, tag_of=tag_of)
         self._vectors: dict[str, NDArray[float32]] = {}
 
+    def reconfigure(self, *, settings: AskSettings, without: tuple[Kind, ...], backend: str) -> None:
+        """Other settings were read; they hold from the next request on."""
+        if backend != self._backend:
+            self._vectors.clear()
+        self.settings, self._without, self._backend = settings, without, backend
+        self._searcher.hemisphere = settings.hemisphere
+
     async def plan(self, text: str) -> QueryPlan:
         vocabulary = await self._names.get()
         now = datetime.fromtimestamp(self._clock(), UTC)

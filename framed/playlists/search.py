@@ -50,7 +50,7 @@ class Searcher:
 
     def __init__(self, *, index: LibraryIndex, hemisphere: str, tag_of: Callable[[str], str | None]) -> None:
         self._index = index
-        self._hemisphere = hemisphere
+        self.hemisphere = hemisphere
         self._tag_of = tag_of
 
     def search(self, connection: Connection, plan: QueryPlan, vector: NDArray[np.float32] | None) -> Found:
@@ -128,7 +128,7 @@ class Searcher:
         places: list[str] | None = None,
     ) -> Found:
         filters = Filters(
-            index=self._index, connection=connection, plan=plan, hemisphere=self._hemisphere, widen_days=widen_days
+            index=self._index, connection=connection, plan=plan, hemisphere=self.hemisphere, widen_days=widen_days
         )
         if plan.unknown_names and not (plan.people_all or plan.people_any):
             return Found(np.empty(0, np.int64), np.empty(0, np.float32))

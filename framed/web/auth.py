@@ -216,7 +216,7 @@ class Gatekeeper:
         self._tokens = tokens
         self._gate = gate
         self._attempts = attempts
-        self._open_lan = open_lan
+        self.open_lan = open_lan
 
     async def caller(self, request: web.Request, *, frame: str | None = None) -> Caller:
         """Who is asking, for `frame`'s page or for anything else. Raises TooManyAttempts, and NotSignedIn for a
@@ -224,7 +224,7 @@ class Gatekeeper:
         if self.sessions.valid(request.cookies.get(SESSION_COOKIE, "")):
             return Caller(admin=True, by_cookie=True)
         scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
-        home = self._open_lan and from_home(request, self.public_host)
+        home = self.open_lan and from_home(request, self.public_host)
         if scheme.lower() == "bearer":
             token = bearer.strip()
             self._attempts.check(request.remote or "")

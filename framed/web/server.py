@@ -2,7 +2,7 @@
 
 import html
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 from aiohttp import web
@@ -84,6 +84,10 @@ class WebServer:
     def port(self) -> int:
         """The port that is really bound, once started."""
         return self._port
+
+    def reconfigure(self, *, open_lan: bool, embed: tuple[str, ...]) -> None:
+        self._options = replace(self._options, open_lan=open_lan, embed=embed)
+        self._gatekeeper.open_lan = open_lan
 
     async def start(self) -> None:
         """Raises Unavailable where the address is taken."""
