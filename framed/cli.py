@@ -214,6 +214,11 @@ def status(config: ConfigFile = None, data: Data = None, http_port: HttpPort = N
     def words() -> None:
         queue, mqtt = answer["queue"], answer["mqtt"]
         out.print(f"framed has been running for {answer['uptime_s'] // 60} min with {answer['memory_mb']:.0f} MB.")
+        library = answer["library"]
+        out.print(f"Photos: {library['photos']:,}, {library['pending']:,} still to be looked at.")
+        if library["failed"]:
+            count = "1 file" if library["failed"] == 1 else f"{library['failed']:,} files"
+            out.print(f"{count} cannot be read; `framed photos` says why.")
         out.print(f"Jobs: {queue['queued']} waiting, {queue['running']} running, {queue['failed']} failed.")
         out.print(f"MQTT: {'connected' if mqtt['connected'] else 'not connected'}.")
         out.print(f"Errors in the last hour: {answer['errors_1h']}.")
@@ -221,6 +226,23 @@ def status(config: ConfigFile = None, data: Data = None, http_port: HttpPort = N
             out.print(f"Problem: {answer['problem']}")
 
     _print(answer, as_json, words)
+
+
+@app.command()
+def rescan(
+    path: Annotated[Path | None, typer.Argument(help="A photo folder or one inside it; else all of them.")] = None,
+    confirm: Annotated[bool, typer.Option("--confirm", help="What is missing was deleted on purpose.")] = False,
+    config: ConfigFile = None,
+    data: Data = None,
+    http_port: HttpPort = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look at the photo folders now, without waiting for the next scan."""
+    wanted: dict[str, Any] = {"confirm": confirm}
+    if path is not None:
+        wanted["path"] = str(path.expanduser().absolute())
+    answer = _call("library/rescan", wanted, _load(config, data, http_port))
+    _print(answer, as_json, lambda: out.print(f"Scanning. `framed jobs` says how it ends (job {answer['job']})."))
 
 
 @app.command()

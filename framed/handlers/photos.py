@@ -1,9 +1,10 @@
 """Requests about photos and the library, and what follows when photos come, change or go."""
 
+import os
 from typing import Any, Literal
 
 import structlog
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from framed.analysis.pipeline import Pipeline
 from framed.analysis.steps.bursts import choose_best
@@ -63,7 +64,17 @@ class PhotoList(Request):
 
 
 class Rescan(Request):
-    path: str | None = Field(None, max_length=4096)
+    """`confirm` says that what is missing was deleted on purpose: it is removed, however much it is."""
+
+    path: str | None = Field(None, min_length=1, max_length=4096)
+    confirm: bool = False
+
+    @field_validator("path")
+    @classmethod
+    def _whole(cls, path: str | None) -> str | None:
+        if path is not None and (not os.path.isabs(path) or not _can_be_a_path(path)):
+            raise ValueError("a whole path is needed, from / on")
+        return path
 
 
 class Reanalyse(Request):
@@ -224,10 +235,12 @@ class PhotoHandler:
 
     @answers("library/rescan", Rescan)
     async def rescan(self, request: Rescan) -> Accepted:
+        if request.path is not None:
+            self._scanner.check(request.path)
         job = await self._jobs.add(
             "library_rescan",
-            {"path": request.path, "verb": "library/rescan"},
-            dedupe_key=request.path or "all",
+            {"path": request.path, "confirm": request.confirm},
+            dedupe_key=f"{request.path or 'all'}{' confirmed' if request.confirm else ''}",
             transaction=request.transaction,
         )
         return Accepted(job)
@@ -289,10 +302,10 @@ class PhotoHandler:
         return await self._database.read(read)
 
     async def _rescan(self, job: Job, progress: Progress) -> dict[str, Any]:
-        path = job.payload.get("path")
-        report = await self._scanner.scan(path=path.encode(errors="surrogateescape") if path else None)
+        report = await self._scanner.scan(path=job.payload["path"], confirm=job.payload.get("confirm", False))
         self._pipeline.wake()
-        return {"files": report.files, "new": report.new, "changed": report.changed, "problems": report.problems}
+        figures = {name: getattr(report, name) for name in ("files", "new", "changed", "moved", "gone")}
+        return {**figures, "problems": report.problems}
 
     async def _decide(self, uid: str, what: str, on: bool) -> dict[str, Any]:
         photo_id = await self._database.write(lambda c: rows.decide(c, uid, **{what: on}), durable=True)
@@ -306,6 +319,13 @@ class PhotoHandler:
         if uid not in found:
             raise UnknownPhoto("There is no photo with that id.", field="id")
         return found[uid]
+
+
+def _can_be_a_path(text: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 def _uids(connection: Any, ids: list[int | None]) -> dict[int | None, str]:

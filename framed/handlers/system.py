@@ -93,6 +93,7 @@ class SystemHandler:
         self._config = config
         self._base_url = base_url
         self._started = started
+        self._began = time.monotonic()  # the system's clock may be set while framed runs
         self._errors: deque[float] = deque(maxlen=1000)
         self._changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -128,7 +129,7 @@ class SystemHandler:
 
     @answers("health", Request)
     async def health(self, request: Request) -> dict[str, Any]:
-        return await self.health_payload()
+        return {**await self.health_payload(), "library": await self.library_payload()}
 
     @answers("job/list", JobList)
     async def job_list(self, request: JobList) -> dict[str, Any]:
@@ -175,15 +176,15 @@ class SystemHandler:
     # -- payloads ------------------------------------------------------------------------------------------------
 
     async def health_payload(self) -> dict[str, Any]:
-        hour_ago = time.time() - 3600
+        hour_ago = time.monotonic() - 3600
         mqtt = self.mqtt.state
         queue = await self._database.read(job_rows.counts)
-        problems = [*self._scanner.problems]
+        problems = [*filter(None, [self._database.problem]), *self._scanner.problems]
         if not mqtt.connected:
             problems.append(mqtt.last_error or "framed is not connected to the MQTT broker.")
         payload: dict[str, Any] = {
             "v": 1,
-            "uptime_s": round(time.time() - self._started),
+            "uptime_s": round(time.monotonic() - self._began),
             "queue": {state: queue.get(state, 0) for state in ("queued", "running", "failed")},
             "hosts": self._pool.status(),
             "gpu": [],
@@ -286,7 +287,7 @@ class SystemHandler:
         self._tell("job", event.job)
 
     async def _failed(self, event: Any) -> None:
-        self._errors.append(time.time())
+        self._errors.append(time.monotonic())
         self._metrics.failures.labels(type(event).__name__).inc()
 
     def _tell(self, name: str, payload: dict[str, Any]) -> None:
@@ -323,7 +324,10 @@ class SystemHandler:
                     await work()
                 except Exception:
                     log.exception("housekeeping failed", work=getattr(work, "__qualname__", str(work)))
-            await self._database.write(frame_rows.prune_history)
+            try:
+                await self._database.write(frame_rows.prune_history)
+            except FramedError as error:
+                log.warning("what was shown long ago could not be forgotten", problem=error.message)
 
     housekeeping: tuple[Callable[[], Any], ...] = ()
 

@@ -29,6 +29,7 @@ T = TypeVar("T")
 MASS = 100
 """As many photos at once may vanish without a second look."""
 
+_CONFIRM = "`framed rescan --confirm`, or library/rescan with confirm: true"
 _ANSWER_S = 300.0
 _SENTENCES = 20
 
@@ -454,10 +455,10 @@ class Pass:
             self.device = self._known_device
             self._hold(
                 f"{share}, and it lies on another disk than before; nothing was removed. Mount the disk that was there "
-                "before; if they were deleted on purpose, rescan and confirm it."
+                f"before; if they were deleted on purpose: {_CONFIRM}."
             )
         elif missing > MASS and missing * 2 > before and not conditions.held_long_enough:
-            self._hold(f"{share}; they are removed only if a later full scan misses them too, or a rescan confirms it.")
+            self._hold(f"{share}; they are removed when a later full scan misses them too, or at once by: {_CONFIRM}.")
         else:
             return await self._keep_emptied(vanished, lost)
         lost.clear()
@@ -472,8 +473,8 @@ class Pass:
             inside = [file for file, place in vanished.items() if place in below]
             if len(inside) > MASS:
                 self._hold(
-                    f"{self._show(folder)} is empty, and {len(inside):,} files were there; they are removed only if a "
-                    "later full scan misses them too, or a rescan confirms it."
+                    f"{self._show(folder)} is empty, and {len(inside):,} files were there; they are removed when a "
+                    f"later full scan misses them too, or at once by: {_CONFIRM}."
                 )
                 vanished = {file: place for file, place in vanished.items() if place not in below}
                 for id in below:
@@ -499,7 +500,7 @@ class Pass:
         if not holds and not self._conditions.confirmed and (count := await self._count()):
             raise RootUnfit(
                 f"{self._name} is empty, and {count:,} files were there; nothing was removed. Mount its disk; if they "
-                "were deleted on purpose, rescan and confirm it."
+                f"were deleted on purpose: {_CONFIRM}."
             )
         return device
 

@@ -186,6 +186,10 @@ class Scanner:
         report.seconds = time.monotonic() - started
         return report
 
+    def check(self, path: AnyPath) -> None:
+        """Refused: the path lies in no photo folder."""
+        self._place(os.fsencode(path))
+
     def _root(self, path: bytes) -> _Watched:
         watched = self._watched.get(os.path.normpath(path))
         if watched is None:
