@@ -283,6 +283,7 @@ class App:
         self.system.request_verbs = lambda: [*self.router.verbs(), *LATER]
         self.system.housekeeping = (self.previews.shrink, self.player.tidy)
         self.messages.listen()
+        self.messages.job_answered = self.jobs.answered
         self.messages.frame_clears = lambda frame: self.topics.retained_of_frame(frame, instance=self.config.instance)
         self.frame_handler.when_removed = self.messages.clear_frame
 
@@ -353,6 +354,7 @@ class App:
             on_message=self.messages.incoming,
             on_connected=self._connected,
             on_overflow=self.messages.overflow,
+            on_refused=self.messages.refused,
         )
         self.messages.client = self.mqtt
         self.messages.on_connected = self._connected

@@ -24,6 +24,8 @@ from framed.store.database import Database
 log = structlog.get_logger(__name__)
 
 LEASE_S = 60.0
+_STUMBLED_S = 5.0
+TRANSACTION_S = 600.0
 KEEP_FINISHED_S = 7 * 86400
 RETRIED = (Busy, TimedOut, NotReady, OSError)
 """What may go better next time; anything else fails the job at once."""
@@ -44,7 +46,7 @@ class Job:
 class JobQueue:
     """`works` says who does a kind of job; `add` queues one. `lanes` workers run side by side."""
 
-    def __init__(self, *, database: Database, bus: Bus, lanes: int = 2) -> None:
+    def __init__(self, *, database: Database, bus: Bus, lanes: int = 4) -> None:
         self._database = database
         self._bus = bus
         self._lanes = lanes
@@ -55,15 +57,17 @@ class JobQueue:
         self._cancelled: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._last_said: dict[str, float] = {}
-        self._told: set[asyncio.Task[None]] = set()
+        self._telling: dict[str, set[asyncio.Task[None]]] = {}
 
     def works(self, kind: str, work: Work) -> None:
         self._work[kind] = work
 
     async def start(self) -> None:
-        released = await self._database.write(lambda c: rows.release_orphans(c, self._owner))
+        released = await self._database.write(rows.release_orphans)
         if released:
             log.info("jobs of the last run were put back", jobs=released)
+        for job_id in await self._database.read(rows.answers_due):
+            await self._say(job_id)
         before = time.time() - KEEP_FINISHED_S
         await self._database.write(lambda c: rows.prune(c, before))
         self._tasks = [asyncio.create_task(self._lane(), name=f"jobs:{lane}") for lane in range(self._lanes)]
@@ -75,7 +79,7 @@ class JobQueue:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._tasks:
-            await self._database.write(lambda c: rows.release_orphans(c, ""))
+            await self._database.write(rows.put_back)
 
     async def add(
         self,
@@ -104,6 +108,7 @@ class JobQueue:
                 transaction=transaction,
                 max_attempts=max_attempts,
                 run_after=time.time() + delay_s,
+                transaction_s=TRANSACTION_S,
             )
 
         job_id, new = await self._database.write(write, durable=True)
@@ -113,17 +118,21 @@ class JobQueue:
         return job_id
 
     async def cancel(self, job_id: str) -> dict[str, Any] | None:
-        job = await self._database.write(lambda c: rows.request_cancel(c, job_id), durable=True)
+        job, ended = await self._database.write(lambda c: rows.request_cancel(c, job_id), durable=True)
         if job is None:
             return None
-        self._cancelled.add(job_id)
         task = self._running.get(job_id)
-        if task is not None:
-            task.cancel()
-        else:
-            self._cancelled.discard(job_id)
+        if ended:
             await self._say(job_id)
+        elif job["state"] == "running":
+            self._cancelled.add(job_id)
+            if task is not None:
+                task.cancel()
         return public(job)
+
+    async def answered(self, job_id: str) -> None:
+        """The job's final answer has reached the broker: no restart says it again."""
+        await self._database.write(lambda c: rows.answered(c, job_id), durable=True)
 
     async def get(self, job_id: str) -> dict[str, Any] | None:
         job = await self._database.read(lambda c: rows.get(c, job_id))
@@ -139,18 +148,26 @@ class JobQueue:
 
     async def _lane(self) -> None:
         while True:
-            kinds = list(self._work)
-            row = await self._database.write(lambda c, kinds=kinds: rows.claim(c, kinds, self._owner, LEASE_S))  # type: ignore[misc]
-            if row is not None:
-                await self._run(row)
-                continue
-            due = await self._database.read(lambda c, kinds=kinds: rows.next_due(c, kinds))  # type: ignore[misc]
-            wait_s = 30.0 if due is None else min(30.0, max(0.05, due - time.time()))
-            self._wake.clear()
             try:
-                await asyncio.wait_for(self._wake.wait(), wait_s)
-            except TimeoutError:
-                continue  # nobody called; look whether a delayed job is due
+                await self._next()
+            except Exception:
+                log.exception("a job worker stumbled; it goes on", seconds=_STUMBLED_S)
+                await asyncio.sleep(_STUMBLED_S)
+
+    async def _next(self) -> None:
+        """Does the next job, or waits until one may be due."""
+        kinds = list(self._work)
+        row = await self._database.write(lambda c: rows.claim(c, kinds, self._owner, LEASE_S))
+        if row is not None:
+            await self._run(row)
+            return
+        due = await self._database.read(lambda c: rows.next_due(c, kinds))
+        wait_s = 30.0 if due is None else min(30.0, max(0.05, due - time.time()))
+        self._wake.clear()
+        try:
+            await asyncio.wait_for(self._wake.wait(), wait_s)
+        except TimeoutError:
+            return  # nobody called; look whether a delayed job is due
 
     async def _run(self, row: RowMapping) -> None:
         job = Job(row["id"], row["kind"], dict(row["payload"]), row["transaction"], row["attempts"])
@@ -158,6 +175,8 @@ class JobQueue:
         await self._say(job.id)
         task = asyncio.create_task(self._do(job), name=f"job:{job.kind}:{job.id}")
         self._running[job.id] = task
+        if job.id in self._cancelled:  # asked for while the row was being claimed
+            task.cancel()
         renew = asyncio.create_task(self._renew(job.id), name=f"job-lease:{job.id}")
         try:
             result = await asyncio.shield(task)
@@ -180,6 +199,7 @@ class JobQueue:
             self._running.pop(job.id, None)
             self._cancelled.discard(job.id)
             self._last_said.pop(job.id, None)
+            self._telling.pop(job.id, None)
 
     async def _do(self, job: Job) -> dict[str, Any] | None:
         loop = asyncio.get_running_loop()
@@ -189,9 +209,10 @@ class JobQueue:
             if now - self._last_said.get(job.id, 0.0) < 0.5 and fraction < 1.0:
                 return  # the contract: at most twice a second
             self._last_said[job.id] = now
+            telling = self._telling.setdefault(job.id, set())
             told = loop.create_task(self._progress(job.id, fraction, step), name=f"job-progress:{job.id}")
-            self._told.add(told)
-            told.add_done_callback(self._told.discard)
+            telling.add(told)
+            told.add_done_callback(telling.discard)
 
         return await self._work[job.kind](job, progress)
 
@@ -202,10 +223,7 @@ class JobQueue:
     async def _renew(self, job_id: str) -> None:
         while True:
             await asyncio.sleep(LEASE_S / 3)
-            job = await self._database.read(lambda c: rows.get(c, job_id))
-            if job is not None:
-                fraction, step = job["progress"], job["step"]
-                await self._database.write(lambda c, f=fraction, s=step: rows.set_progress(c, job_id, f, s, LEASE_S))  # type: ignore[misc]
+            await self._database.write(lambda c: rows.renew(c, job_id, LEASE_S))
 
     async def _again(self, job: Job, max_attempts: int, error: Exception) -> None:
         if job.attempt >= max_attempts:
@@ -217,10 +235,21 @@ class JobQueue:
         await self._say(job.id)
 
     async def _finish(self, job: Job, state: str, result: dict[str, Any] | None, error: dict[str, Any] | None) -> None:
-        await asyncio.shield(self._database.write(lambda c: rows.finish(c, job.id, state, result, error), durable=True))
+        # Progress that is on its way comes first: the end of a job is said once, and last.
+        await asyncio.gather(*self._telling.pop(job.id, ()), return_exceptions=True)
+        await asyncio.shield(self._written(lambda c: rows.finish(c, job.id, state, result, error)))
         await self._say(job.id)
         if state == "failed" and error is not None:
             self._bus.emit(JobFailed(job.id, job.kind, error["message"]))
+
+    async def _written(self, work: Callable[[Connection], None]) -> None:
+        """However long the disk is full: a job that is done must not be done again."""
+        while True:
+            try:
+                return await self._database.write(work, durable=True)
+            except FramedError as error:
+                log.warning("the end of a job cannot be written down yet", problem=error.message)
+                await asyncio.sleep(_STUMBLED_S)
 
     async def _say(self, job_id: str) -> None:
         job = await self.get(job_id)

@@ -1,13 +1,16 @@
 """Between MQTT and the rest: requests to the router, what frames say to the bus, events and retained state out."""
 
 import asyncio
-import re
+import json
+import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import structlog
+from pydantic import ValidationError
 from pydantic_core import to_json
 
 from framed import events
@@ -19,14 +22,17 @@ from framed.handlers.frames import parse_command, parse_object
 from framed.mqtt.client import MqttClient
 from framed.mqtt.connection import Incoming
 from framed.mqtt.topics import Topics
-from framed.router import Router, decode, refusal
+from framed.router import Door, Nothing, Router, decode, refusal
 from framed.store import frames as rows
 from framed.store.database import Database
+from framed.strict_json import read_object
 
 log = structlog.get_logger(__name__)
 
-CONCURRENT = 16
-"""Requests answered side by side; more wait, and past the client's queue they are told `busy`."""
+FRAME_MESSAGES = 1_000
+"""What frames said and nobody has heard yet; past that they are talking faster than any frame should."""
+BIRTH_S = (1.0, 5.0)
+"""Home Assistant subscribes in bursts after its birth, and not every daemon of the house should answer at once."""
 
 
 class Messages:
@@ -39,10 +45,12 @@ class Messages:
         self._router = router
         self._bus = bus
         self._database = database
-        self._room = asyncio.Semaphore(CONCURRENT)
+        self._requests = Door()
+        self._at_frames = Door(at_once=8, most=100)  # of their own: a flood of requests must not hold back a button
+        self._born: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self.command: Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]] | None = None
         self.on_connected: Callable[[], Awaitable[None]] | None = None
+        self.job_answered: Callable[[str], Awaitable[None]] | None = None
         self.hear: list[Callable[[str, str, Mapping[str, Any]], None]] = []
         """Called with frame id, event name and payload for whatever is published about a frame (the pages listen)."""
         self.frame_clears: Callable[[str], tuple[str, ...]] = lambda frame: ()
@@ -80,47 +88,62 @@ class Messages:
         address = self._topics.parse(message.topic)
         if address is None:
             return
-        if address.kind == "request":
-            self._spawn(self._request(address.verb or "", message))
-        elif address.kind == "ask":
-            self._spawn(self._frame_ask(address.frame or "", message))
-        elif address.kind == "cmd":
-            self._spawn(self._frame_command(address.frame or "", message))
-        elif address.kind in ("hello", "report", "set", "availability"):
-            self._frame_said(address.frame or "", address.kind, message)
-        elif address.kind == "home_assistant" and message.payload == b"online" and self.on_connected is not None:
-            self._spawn(self.on_connected())
+        try:
+            if address.kind == "request":
+                self._spawn(self._request(address.verb or "", message, self._requests.enter()))
+            elif address.kind == "ask":
+                self._spawn(self._frame_ask(address.frame or "", message, self._at_frames.enter()))
+            elif address.kind == "cmd":
+                self._spawn(self._frame_command(address.frame or "", message, self._at_frames.enter()))
+            elif address.kind in ("hello", "report", "set", "availability"):
+                self._frame_said(address.frame or "", address.kind, message)
+            elif address.kind == "home_assistant" and message.payload == b"online":
+                self._home_assistant_started()
+        except Busy as busy:
+            await self._turn_away(message, busy, spare=False)
 
     async def overflow(self, message: Incoming) -> None:
-        address = self._topics.parse(message.topic)
-        if address is not None and address.kind == "request" and address.verb is not None:
-            response = refusal(Busy("framed has too many requests waiting; try again in a moment."), None)
-            await self._respond(address.verb, response, message)
+        """The client's queue is full: an answer goes out only where that costs no more room."""
+        await self._turn_away(message, Busy("framed has too many requests waiting; try again in a moment."), spare=True)
 
-    async def _request(self, verb: str, message: Incoming) -> None:
-        async with self._room:
-            payload: bytes | dict[str, Any] = message.payload
-            response = await self._router.call(verb, payload, source="mqtt")
+    async def _turn_away(self, message: Incoming, busy: Busy, *, spare: bool) -> None:
+        address = self._topics.parse(message.topic)
+        if address is None or address.kind not in ("request", "ask", "cmd"):
+            return
+        verb = {"ask": "ask", "cmd": "frame/cmd"}.get(address.kind, address.verb or "")
+        await self._respond(verb, refusal(busy, _transaction_of(message.payload)), message, spare=spare)
+
+    def _home_assistant_started(self) -> None:
+        if self.on_connected is not None and (self._born is None or self._born.done()):
+            self._born = self._spawn(self._after_birth(self.on_connected))
+
+    async def _after_birth(self, announce: Callable[[], Awaitable[None]]) -> None:
+        await asyncio.sleep(random.uniform(*BIRTH_S))
+        await announce()
+
+    async def _request(self, verb: str, message: Incoming, place: AbstractAsyncContextManager[None]) -> None:
+        async with place:
+            response = await self._router.call(verb, message.payload, source="mqtt", overheard=True)
             await self._respond(verb, response, message)
             if verb == "ask":
                 await self._reply(response)
 
-    async def _frame_ask(self, frame: str, message: Incoming) -> None:
-        async with self._room:
+    async def _frame_ask(self, frame: str, message: Incoming, place: AbstractAsyncContextManager[None]) -> None:
+        async with place:
             try:
                 asked = {**decode(message.payload, bare_text=True), "frame": frame}
             except FramedError as error:
                 response = refusal(error, None)
             else:
-                response = await self._router.call("ask", asked, source="mqtt")
+                response = await self._router.call("ask", asked, source="mqtt", overheard=True)
             await self._respond("ask", response, message)
             await self._reply(response)
 
-    async def _frame_command(self, frame: str, message: Incoming) -> None:
-        async with self._room:
+    async def _frame_command(self, frame: str, message: Incoming, place: AbstractAsyncContextManager[None]) -> None:
+        async with place:
             try:
                 said = parse_command(message.payload)
-                response = await self._router.call("frame/cmd", {**said, "frame": frame}, source="mqtt")
+                response = await self._router.call("frame/cmd", {**said, "frame": frame}, source="mqtt", overheard=True)
             except FramedError as error:
                 response = refusal(error, None)
             if response["status"] == "error":
@@ -130,6 +153,9 @@ class Messages:
     def _frame_said(self, frame: str, what: str, message: Incoming) -> None:
         if not message.payload:
             return  # a cleared retained message
+        if self._bus.waiting(events.FrameSaid) >= FRAME_MESSAGES:
+            log.warning("frames say more than can be heard, dropping", what=what)
+            return
         try:
             if what == "availability":
                 payload: dict[str, Any] = {"online": message.payload.strip() == b"online"}
@@ -142,13 +168,17 @@ class Messages:
 
     # -- answers -------------------------------------------------------------------------------------------------
 
-    async def _respond(self, verb: str, response: dict[str, Any], message: Incoming) -> None:
-        if not re.fullmatch(r"[a-z_]+(/[a-z_]+){0,2}", verb):
-            verb = "unknown"
-        await self._publish(self._topics.response(verb), response)
+    async def _respond(self, verb: str, response: dict[str, Any], message: Incoming, *, spare: bool = False) -> None:
+        await self._answer(self._topics.response(verb), response, spare=spare)
         answer_to = message.response_topic
         if answer_to and self._topics.may_answer(answer_to):
-            await self._publish(answer_to, response, correlation=message.correlation)
+            await self._answer(answer_to, response, correlation=message.correlation, spare=spare)
+
+    async def _answer(self, topic: str, response: Mapping[str, Any], **options: Any) -> None:
+        try:
+            await self.client.publish(topic, response, **options)
+        except TooLarge as error:
+            await self.client.publish(topic, _shortened(response, error), **options)
 
     async def _reply(self, response: dict[str, Any]) -> None:
         data = response.get("data") or {}
@@ -183,7 +213,17 @@ class Messages:
             response["status"] = "ok" if job["state"] == "succeeded" else "error"
             if "error" in job and job["state"] != "succeeded":
                 response["error"] = job["error"]
-            await self._publish(self._topics.response(job["kind"].replace("_", "/", 1)), response)
+            self._spawn(self._final(job["id"], self._topics.response(job["kind"].replace("_", "/", 1)), response))
+
+    async def _final(self, job_id: str, topic: str, response: dict[str, Any]) -> None:
+        """The answer to long work: owed until the broker has it, over restarts of either."""
+        try:
+            await self._publish(topic, response, wait=True)
+        except FramedError as error:
+            log.warning("a final answer is still owed; the next start says it", job=job_id, problem=error.message)
+            return
+        if self.job_answered is not None:
+            await self.job_answered(job_id)
 
     # -- state ---------------------------------------------------------------------------------------------------
 
@@ -264,12 +304,27 @@ class Messages:
         try:
             await self.client.publish(topic, payload, **options)
         except TooLarge as error:
-            if topic.startswith(self._topics.response("")):
-                await self.client.publish(topic, _shortened(payload, error))
-            else:
-                self._bus.emit(events.JobFailed(topic, "publish", error.message))
+            self._could_not_send(topic, error)
 
-    def _spawn(self, work: Awaitable[None]) -> None:
+    def refused(self, topic: str, payload: bytes, error: FramedError) -> None:
+        """The broker itself does not take a message of this size: `MqttClient` calls this."""
+        if topic.startswith(self._topics.response("")):
+            short = _shortened(json.loads(payload), error)
+            self._spawn(self.client.publish(topic, short))
+        else:
+            self._could_not_send(topic, error)
+
+    def _could_not_send(self, topic: str, error: FramedError) -> None:
+        """The frame still has the address of its picture in `show`; a picture of before must not stand beside that."""
+        frame = self._topics.frame_of(topic)
+        if frame is None:
+            self._bus.emit(events.JobFailed(topic, "publish", error.message))
+            return
+        self._bus.emit(events.FrameFailed(frame, f"Too large for MQTT: {error.message}"))
+        if topic == self._topics.image(frame):
+            self._spawn(self.client.clear(topic))
+
+    def _spawn(self, work: Awaitable[None]) -> asyncio.Task[None]:
         async def run() -> None:
             try:
                 await work
@@ -279,11 +334,25 @@ class Messages:
         task = asyncio.create_task(run(), name="message")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
-def _shortened(response: Mapping[str, Any], error: TooLarge) -> dict[str, Any]:
+def _transaction_of(payload: bytes) -> str | None:
+    """The transaction of a request that is not looked at further; None where finding it would be work too."""
+    if len(payload) > 4_096 or b"transaction" not in payload:
+        return None
+    try:
+        return Nothing.model_validate(read_object(payload)).transaction
+    except (FramedError, ValidationError):
+        return None  # it is turned away in any case
+
+
+def _shortened(response: Mapping[str, Any], error: FramedError) -> dict[str, Any]:
     """The answer without its long lists: what did not fit can be had over HTTP."""
-    data = {key: value for key, value in response.get("data", {}).items() if len(to_json(value)) < 4096}
+    data: dict[str, Any] = {}
+    for key, value in (response.get("data") or {}).items():
+        if len(to_json(value)) < 4_096 and len(data) < 8:
+            data[key] = value
     return {**response, "data": {**data, "truncated": error.message}}
 
 

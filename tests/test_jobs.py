@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from framed.bus import Bus
 from framed.errors import BadRequest, Busy
+from framed.events import JobChanged
 from framed.jobs import Job, JobQueue, Progress
 from framed.store import jobs as rows
 from framed.store.database import Database
@@ -118,3 +120,122 @@ async def test_what_may_go_better_is_tried_again_and_then_failed(database: Datab
 async def test_an_unknown_kind_is_refused(database: Database) -> None:
     with pytest.raises(BadRequest):
         await JobQueue(database=database, bus=Bus()).add("paint", {})
+
+
+async def test_each_transaction_is_owed_an_answer_of_its_own(database: Database) -> None:
+    queue = JobQueue(database=database, bus=Bus())
+    queue.works("scan", lambda job, progress: asyncio.sleep(0))
+
+    silent = await queue.add("scan", {}, dedupe_key="all")
+    first = await queue.add("scan", {}, dedupe_key="all", transaction="t1")
+    second = await queue.add("scan", {}, dedupe_key="all", transaction="t2")
+
+    assert silent == first != second
+
+
+async def test_a_transaction_of_long_ago_is_a_new_wish(database: Database) -> None:
+    queue = JobQueue(database=database, bus=Bus())
+    queue.works("scan", lambda job, progress: asyncio.sleep(0))
+    old = await queue.add("scan", {}, transaction="nightly")
+    await database.write(lambda c: rows.finish(c, old, "succeeded", {}, None))
+    again = await queue.add("scan", {}, transaction="nightly")
+    await database.write(lambda c: c.exec_driver_sql("update jobs set created_at = created_at - 601"))
+
+    assert old == again != await queue.add("scan", {}, transaction="nightly")
+
+
+async def test_a_final_answer_that_nobody_got_is_said_after_the_restart_and_then_no_more(database: Database) -> None:
+    bus, heard = Bus(), list[dict[str, Any]]()
+
+    async def hear(event: JobChanged) -> None:
+        heard.append(event.job)
+
+    bus.on(JobChanged, hear)
+    dead = JobQueue(database=database, bus=Bus())
+    dead.works("scan", lambda job, progress: asyncio.sleep(0))
+    job_id = await dead.add("scan", {}, transaction="t1")
+    await database.write(lambda c: rows.finish(c, job_id, "succeeded", {"files": 3}, None))
+
+    bus.start()
+    for _ in range(2):
+        queue = JobQueue(database=database, bus=bus)
+        await queue.start()
+        await queue.answered(job_id)
+        await queue.close()
+    await bus.settle()
+    await bus.close()
+
+    assert [(job["id"], job["result"]) for job in heard] == [(job_id, {"files": 3})]
+
+
+async def test_the_end_of_a_job_is_said_once_and_last(database: Database) -> None:
+    bus, states = Bus(), list[str]()
+
+    async def hear(event: JobChanged) -> None:
+        states.append(event.job["state"])
+
+    async def work(job: Job, progress: Progress) -> None:
+        progress(0.5, "half")
+        progress(1.0, "all")
+
+    bus.on(JobChanged, hear)
+    bus.start()
+    queue = JobQueue(database=database, bus=bus)
+    queue.works("scan", work)
+    await queue.start()
+    await finished(queue, await queue.add("scan", {}))
+    await bus.settle()
+    await queue.close()
+    await bus.close()
+
+    assert states.count("succeeded") == 1
+    assert states[-1] == "succeeded"
+
+
+async def test_clean_stops_are_no_failed_attempts_and_kills_are(database: Database) -> None:
+    queue, began = JobQueue(database=database, bus=Bus()), asyncio.Event()
+
+    async def work(job: Job, progress: Progress) -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    queue.works("scan", work)
+    job_id = await queue.add("scan", {}, max_attempts=2)
+    for _ in range(3):
+        began.clear()
+        await queue.start()
+        await asyncio.wait_for(began.wait(), 5)
+        await queue.close()
+    stopped = await database.read(lambda c: rows.get(c, job_id))
+    for _ in range(2):
+        await database.write(lambda c: rows.claim(c, ["scan"], "killed", 60.0))
+        await database.write(rows.release_orphans)
+    killed = await queue.get(job_id)
+
+    assert (stopped["state"], stopped["attempts"]) == ("queued", 0)  # type: ignore[index]
+    assert killed is not None
+    assert killed["state"] == "failed"
+    assert "given up" in killed["error"]["message"]
+
+
+async def test_a_job_that_gets_further_each_time_is_never_given_up(database: Database) -> None:
+    queue = JobQueue(database=database, bus=Bus())
+    queue.works("scan", lambda job, progress: asyncio.sleep(0))
+    job_id = await queue.add("scan", {}, max_attempts=2)
+    for turn in range(1, 6):
+        await database.write(lambda c: rows.claim(c, ["scan"], "killed", 60.0))
+        await database.write(partial(rows.set_progress, job_id=job_id, progress=turn / 10, step=None, lease_s=60.0))
+        await database.write(rows.release_orphans)
+
+    assert (await queue.get(job_id) or {})["state"] == "queued"
+
+
+async def test_a_cancel_that_a_kill_overtook_still_holds(database: Database) -> None:
+    queue = JobQueue(database=database, bus=Bus())
+    queue.works("scan", lambda job, progress: asyncio.sleep(0))
+    job_id = await queue.add("scan", {})
+    await database.write(lambda c: rows.claim(c, ["scan"], "killed", 60.0))
+    await queue.cancel(job_id)
+    await database.write(rows.release_orphans)
+
+    assert (await queue.get(job_id) or {})["state"] == "cancelled"

@@ -4,11 +4,13 @@ import json
 import time
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, case, delete, func, insert, or_, select, update
 
 from framed.store.tables import jobs, transactions
 
 FINISHED = ("succeeded", "failed", "cancelled")
+ANSWER_DUE = "answer"
+"""`lease_owner` of a finished job whose final answer has not reached the broker yet: a restart says it again."""
 
 
 def add(
@@ -22,17 +24,30 @@ def add(
     transaction: str | None,
     max_attempts: int,
     run_after: float,
+    transaction_s: float,
 ) -> tuple[str, bool]:
-    """The job's id and whether it is new: a waiting job with the same key, or any with the same transaction, serves."""
-    same = []
-    if dedupe_key is not None:
-        same.append((jobs.c.kind == kind) & (jobs.c.dedupe_key == dedupe_key) & (jobs.c.state == "queued"))
+    """The job's id and whether it is new: a waiting job with the same key, or any with the same transaction, serves.
+
+    A transaction is the same for `transaction_s` after it was first seen, and while its job is not done. Each
+    transaction is owed a final answer of its own, so a waiting job that already answers another does not serve.
+    """
+    now = time.time()
     if transaction is not None:
-        same.append((jobs.c.kind == kind) & (jobs.c.transaction == transaction))
-    if same:
-        found: str | None = connection.execute(select(jobs.c.id).where(or_(*same)).limit(1)).scalar()
+        recent = jobs.c.state.not_in(FINISHED) | (jobs.c.created_at >= now - transaction_s)
+        query = select(jobs.c.id).where(jobs.c.kind == kind, jobs.c.transaction == transaction, recent)
+        found: str | None = connection.execute(query.order_by(jobs.c.created_at.desc()).limit(1)).scalar()
         if found is not None:
             return found, False
+    if dedupe_key is not None:
+        waiting = (jobs.c.kind == kind) & (jobs.c.dedupe_key == dedupe_key) & (jobs.c.state == "queued")
+        row = connection.execute(select(jobs.c.id, jobs.c.transaction).where(waiting)).first()
+        if row is not None and transaction is None:
+            return str(row.id), False
+        if row is not None and row.transaction is None:
+            connection.execute(update(jobs).where(jobs.c.id == row.id).values(transaction=transaction))
+            return str(row.id), False
+        if row is not None:
+            dedupe_key = None
     connection.execute(
         insert(jobs).values(
             id=id,
@@ -45,7 +60,7 @@ def add(
             attempts=0,
             max_attempts=max_attempts,
             run_after=run_after,
-            created_at=time.time(),
+            created_at=now,
         )
     )
     return id, True
@@ -92,11 +107,23 @@ def counts(connection: Connection) -> dict[str, int]:
 
 
 def set_progress(connection: Connection, job_id: str, progress: float, step: str | None, lease_s: float) -> None:
+    """A job that gets further than ever before is not what keeps killing framed: its attempts count anew."""
+    further = case((jobs.c.progress < progress, 1), else_=jobs.c.attempts)
     connection.execute(
         update(jobs)
         .where(jobs.c.id == job_id, jobs.c.state == "running")
-        .values(progress=progress, step=step, lease_until=time.time() + lease_s)
+        .values(
+            progress=case((jobs.c.progress < progress, progress), else_=jobs.c.progress),
+            attempts=further,
+            step=step,
+            lease_until=time.time() + lease_s,
+        )
     )
+
+
+def renew(connection: Connection, job_id: str, lease_s: float) -> None:
+    running = (jobs.c.id == job_id) & (jobs.c.state == "running")
+    connection.execute(update(jobs).where(running).values(lease_until=time.time() + lease_s))
 
 
 def finish(
@@ -105,7 +132,24 @@ def finish(
     values: dict[str, Any] = {"state": state, "result": result, "error": error, "finished_at": time.time()}
     if state == "succeeded":
         values["progress"] = 1.0
-    connection.execute(update(jobs).where(jobs.c.id == job_id).values(lease_owner=None, lease_until=None, **values))
+    connection.execute(update(jobs).where(jobs.c.id == job_id).values(**_LEFT, **values))
+
+
+_LEFT: dict[str, Any] = {
+    "lease_owner": case((jobs.c.transaction.is_not(None), ANSWER_DUE), else_=None),
+    "lease_until": None,
+}
+"""What becomes of the lease of a job that ends."""
+
+
+def answers_due(connection: Connection) -> list[str]:
+    """Finished jobs whose final answer nobody has been given, in the order in which they ended."""
+    due = (jobs.c.lease_owner == ANSWER_DUE) & jobs.c.state.in_(FINISHED)
+    return list(connection.execute(select(jobs.c.id).where(due).order_by(jobs.c.finished_at)).scalars())
+
+
+def answered(connection: Connection, job_id: str) -> None:
+    connection.execute(update(jobs).where(jobs.c.id == job_id, jobs.c.state.in_(FINISHED)).values(lease_owner=None))
 
 
 def retry(connection: Connection, job_id: str, run_after: float, error: dict[str, Any]) -> None:
@@ -116,35 +160,44 @@ def retry(connection: Connection, job_id: str, run_after: float, error: dict[str
     )
 
 
-def request_cancel(connection: Connection, job_id: str) -> RowMapping | None:
-    """A waiting job is cancelled at once; a running one is marked, and its worker stops it."""
+def request_cancel(connection: Connection, job_id: str) -> tuple[RowMapping | None, bool]:
+    """The job, and whether this ended it: a waiting one is cancelled at once, a running one when its worker stops."""
     job = get(connection, job_id)
     if job is None or job["state"] in FINISHED:
-        return job
-    if job["state"] == "queued":
+        return job, False
+    waiting = job["state"] == "queued"
+    if waiting:
         finish(connection, job_id, "cancelled", None, {"code": "cancelled", "message": "It was cancelled."})
     else:
         connection.execute(update(jobs).where(jobs.c.id == job_id).values(cancel_requested=True))
-    return get(connection, job_id)
+    return get(connection, job_id), waiting
 
 
-def release_orphans(connection: Connection, owner: str) -> int:
-    """Puts back what a dead daemon was working on. An attempt that ended with the process counts as one."""
-    now = time.time()
-    orphan = (jobs.c.state == "running") & ((jobs.c.lease_owner != owner) | (jobs.c.lease_until < now))
-    connection.execute(
-        update(jobs)
-        .where(orphan & (jobs.c.attempts >= jobs.c.max_attempts))
-        .values(
-            state="failed",
-            finished_at=now,
-            error={"code": "internal", "message": "framed stopped each time while this job ran; it was given up."},
-        )
-    )
-    released = connection.execute(
-        update(jobs).where(orphan).values(state="queued", lease_owner=None, lease_until=None, dedupe_key=None)
-    )
-    return int(released.rowcount)
+def release_orphans(connection: Connection) -> int:
+    """Puts back what a dead daemon was working on: the data folder's lock says that nobody else is. An attempt that
+    ended with the process counts as one; one that was to be cancelled is."""
+    orphan, now = jobs.c.state == "running", time.time()
+    for ends, state, said in (
+        (jobs.c.cancel_requested.is_(True), "cancelled", {"code": "cancelled", "message": "It was cancelled."}),
+        (jobs.c.attempts >= jobs.c.max_attempts, "failed", {"code": "internal", "message": _GIVEN_UP}),
+    ):
+        connection.execute(update(jobs).where(orphan & ends).values(state=state, finished_at=now, error=said, **_LEFT))
+    return _put_back(connection)
+
+
+_GIVEN_UP = "framed was killed each time while this job ran; it was given up. Ask again once framed runs well."
+
+
+def put_back(connection: Connection) -> int:
+    """framed stops: the running jobs begin again with the next start, and this attempt does not count."""
+    running = jobs.c.state == "running"
+    connection.execute(update(jobs).where(running).values(attempts=jobs.c.attempts - 1))
+    return _put_back(connection)
+
+
+def _put_back(connection: Connection) -> int:
+    back = {"state": "queued", "lease_owner": None, "lease_until": None, "dedupe_key": None}
+    return int(connection.execute(update(jobs).where(jobs.c.state == "running").values(**back)).rowcount)
 
 
 def prune(connection: Connection, older_than: float) -> None:
