@@ -230,7 +230,7 @@ class ManagedBroker:
     # The process
 
     async def _choose(self) -> _Recipe:
-        binary = await _usable_mosquitto() if self._kind in (None, "mosquitto") else None
+        binary = await usable_mosquitto() if self._kind in (None, "mosquitto") else None
         if binary is not None:
             path, version = binary
             return _Mosquitto(
@@ -488,19 +488,19 @@ def _check_free(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise ConfigError(_why_not_listening(host, port, error), field="broker.port") from error
+            raise ConfigError(_why_not_listening(host, port, error), field="mqtt.port") from error
 
 
 def _why_not_listening(host: str, port: int, error: OSError) -> str:
     where = f"framed's own broker cannot listen on {host}:{port}"
     if error.errno == errno.EADDRINUSE:
         return (
-            f"{where}: another program has the port. If that is your MQTT broker, set mqtt.host to use it; else set"
-            " broker.port to a free port."
+            f"{where}: another program has the port. If that is your MQTT broker, set mqtt.host to use it; else choose a"
+            " free port with mqtt.port or --mqtt-port."
         )
     if error.errno == errno.EADDRNOTAVAIL:
-        return f"{where}: this machine does not have that address. Set broker.host to one that it has, or to 0.0.0.0."
-    return f"{where}: {error.strerror or error}. Set broker.port to another port."
+        return f"{where}: this machine does not have that address. Set mqtt.bind to one that it has, or to 0.0.0.0."
+    return f"{where}: {error.strerror or error}. Choose another with mqtt.port or --mqtt-port."
 
 
 def _lives(pid: int, started: float) -> bool:
@@ -510,7 +510,7 @@ def _lives(pid: int, started: float) -> bool:
         return False
 
 
-async def _usable_mosquitto() -> tuple[str, str] | None:
+async def usable_mosquitto() -> tuple[str, str] | None:
     """Path and version of a Mosquitto from 2.0 on; older ones know neither our password hash nor local listeners."""
     path = shutil.which("mosquitto") or next((place for place in _PLACES if os.access(place, os.X_OK)), None)
     if path is None:

@@ -244,7 +244,7 @@ async def test_passwords_and_retained_state_outlive_a_restart(broker: ManagedBro
 
 async def test_taken_port_is_said_with_the_option_that_moves_it(either: ManagedBroker) -> None:
     with socket.create_server(("127.0.0.1", either._port)):
-        with pytest.raises(ConfigError, match=rf"{either._port}.*broker\.port"):
+        with pytest.raises(ConfigError, match=rf"{either._port}.*mqtt\.port"):
             await either.start()
     assert either.pid is None
 
