@@ -45,6 +45,10 @@ class Bus:
             if listener.queue.qsize() == _LONG_QUEUE:
                 log.warning("a listener lags", listener=listener.name, event=type(event).__name__, waiting=_LONG_QUEUE)
 
+    def waiting(self, event: type) -> int:
+        """How many events of this class are not heard yet, by the slowest listener."""
+        return max((listener.queue.qsize() for listener in self._listeners.get(event, ())), default=0)
+
     def start(self) -> None:
         self._running = True
         for listener in self._all():

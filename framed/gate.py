@@ -17,7 +17,7 @@ from framed.frames.player import Player
 from framed.frames.publish import picture_url
 from framed.frames.registry import Registry
 from framed.handlers.frames import FrameHandler
-from framed.router import Router
+from framed.router import Door, Router
 from framed.store import frames as rows
 from framed.store import photos as photo_rows
 from framed.store import playlists as playlist_rows
@@ -57,9 +57,11 @@ class Hub:
 class ApiPort:
     def __init__(self, router: Router) -> None:
         self._router = router
+        self._door = Door()
 
     async def call(self, verb: str, payload: dict[str, Any], *, source: str) -> dict[str, Any]:
-        return await self._router.call(verb, payload, source=source)
+        async with self._door.enter():
+            return await self._router.call(verb, payload, source=source)
 
     def verbs(self) -> Mapping[str, type[BaseModel]]:
         return self._router.verbs()

@@ -7,7 +7,8 @@ A request is idempotent by its transaction: within ten minutes the same one gets
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -15,7 +16,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from framed import strict_json
-from framed.errors import BadJson, BadRequest, FramedError, Refused, TooLarge, Unavailable, UnknownVerb
+from framed.errors import BadJson, BadRequest, Busy, FramedError, Refused, TooLarge, Unavailable, UnknownVerb
 from framed.store import jobs as rows
 from framed.store.database import Database
 
@@ -48,6 +49,31 @@ class Accepted:
     """Long work was queued: answered at once with the job, and again when the job has finished."""
 
     job: str
+
+
+class Door:
+    """Lets `at_once` requests in side by side and the next ones wait; beyond `most` they hear `busy`, so that a flood
+    costs neither memory nor everybody's patience."""
+
+    def __init__(self, *, at_once: int = 16, most: int = 200) -> None:
+        self._room = asyncio.Semaphore(at_once)
+        self._most = most
+        self._present = 0
+
+    def enter(self) -> AbstractAsyncContextManager[None]:
+        """A place, to be entered later; raises Busy."""
+        if self._present >= self._most:
+            raise Busy("framed has too many requests waiting; try again in a moment.")
+        self._present += 1
+        return self._inside()
+
+    @asynccontextmanager
+    async def _inside(self) -> AsyncIterator[None]:
+        try:
+            async with self._room:
+                yield
+        finally:
+            self._present -= 1
 
 
 class Handler(Protocol):
@@ -202,7 +228,7 @@ def decode(payload: bytes | str | dict[str, Any], *, bare_text: bool = False) ->
     if isinstance(payload, dict):
         return payload
     if len(payload) > MAX_PAYLOAD:
-        raise TooLarge(f"The request has {len(payload):,} bytes; at most {MAX_PAYLOAD:,} are taken.")
+        raise TooLarge(f"The request is over {MAX_PAYLOAD:,} bytes, the most that is taken.")
     try:
         text = (payload if isinstance(payload, str) else payload.decode()).strip()
     except UnicodeDecodeError as error:

@@ -38,6 +38,7 @@ HOME: Final = "home"
 
 _PLACES: Final = ("/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "/opt/homebrew/sbin/mosquitto")
 _READY_S: Final = 10.0
+_RELOAD_S: Final = 2.0
 # Asked again and again: Mosquitto 2.0 forgets a SIGTERM that comes just before its main loop begins.
 _STOP_TRY_S: Final = 0.5
 _STOP_TRIES: Final = 10
@@ -125,6 +126,8 @@ class ManagedBroker:
         self._reader: asyncio.Task[None] | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._running = asyncio.Event()
+        self._reloaded = asyncio.Event()
+        self._accounts_lock = asyncio.Lock()
 
     @property
     def pid(self) -> int | None:
@@ -162,19 +165,21 @@ class ManagedBroker:
         """The account of `framed`, `home`, or a frame that has been given one."""
         return Credentials(user, SecretStr(self._passwords[user]))
 
-    async def add_frame(self, frame: str) -> Credentials:
-        """Give a frame its account (user name = frame id), or return the one it has."""
+    async def add_frame(self, frame: str, *, renew: bool = False) -> Credentials:
+        """Give a frame its account (user name = frame id), or return the one it has; `renew` gives a new password."""
         if check_slug(frame) in (DAEMON, HOME):
             raise ConfigError(f"A frame on framed's own broker cannot be called {frame!r}: the name is taken there.")
-        if frame not in self._passwords:
-            self._passwords[frame] = _new_password()
-            await self._accounts_changed()
-        return self.credentials(frame)
+        async with self._accounts_lock:
+            if renew or frame not in self._passwords:
+                self._passwords[frame] = _new_password()
+                await self._accounts_changed()
+            return self.credentials(frame)
 
     async def remove_frame(self, frame: str) -> None:
         """Take a frame's account away; Mosquitto disconnects it at once."""
-        if frame not in (DAEMON, HOME) and self._passwords.pop(frame, None) is not None:
-            await self._accounts_changed()
+        async with self._accounts_lock:
+            if frame not in (DAEMON, HOME) and self._passwords.pop(frame, None) is not None:
+                await self._accounts_changed()
 
     # Accounts and files: called in a thread
 
@@ -209,8 +214,16 @@ class ManagedBroker:
         await asyncio.to_thread(self._write, self._recipe)
         if self._process is None or self._process.returncode is not None:
             return
-        # Mosquitto reads its accounts again on SIGHUP; rumqttd cannot, so the supervisor starts it anew.
-        self._process.send_signal(signal.SIGHUP if self._recipe.kind == "mosquitto" else signal.SIGTERM)
+        if self._recipe.kind != "mosquitto":
+            self._process.terminate()  # rumqttd cannot read its accounts again; the supervisor starts it anew
+            return
+        self._reloaded.clear()
+        self._process.send_signal(signal.SIGHUP)
+        try:
+            async with asyncio.timeout(_RELOAD_S):
+                await self._reloaded.wait()
+        except TimeoutError:
+            log.warning("the broker does not say that it has read its accounts again", pid=self.pid)
 
     def _end_orphan(self, recipe: _Recipe) -> None:
         """End a broker that an earlier daemon left behind, known by its command line: a pid alone says nothing."""
@@ -309,6 +322,8 @@ class ManagedBroker:
             said[:] = [*said[-4:], text]
             if re.fullmatch(r"mosquitto version \S+ running", text):
                 self._running.set()
+            elif text.startswith("Reloading config"):
+                self._reloaded.set()
             level = "warning" if text.startswith(("Error", "Warning")) else "debug"
             getattr(log, level)("broker says", text=text)
 

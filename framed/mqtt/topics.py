@@ -177,10 +177,17 @@ class Topics:
             return None
         head, _, rest = topic[len(self.base) + 1 :].partition("/")
         if head == "request":
-            return Address("request", verb=rest) if _VERB.fullmatch(rest) else None
+            # what cannot be a verb is answered too, under a name that can stand in a topic
+            return Address("request", verb=rest if _VERB.fullmatch(rest) else "unknown")
         if head == "frame":
             return _frame_address(rest)
         return None
+
+    def frame_of(self, topic: str) -> str | None:
+        """The frame that a topic is about, or None."""
+        head, _, rest = topic.removeprefix(f"{self.base}/").partition("/")
+        frame = rest.partition("/")[0]
+        return frame if head == "frame" and _SLUG.fullmatch(frame) else None
 
     def may_answer(self, topic: str) -> bool:
         """Whether an answer may go to the Response Topic that a requester chose.
