@@ -1,12 +1,15 @@
 """Requests about photos and the library, and what follows when photos come, change or go."""
 
+import json
 import os
+import time
 from typing import Any, Literal
 
 import structlog
 from pydantic import Field, field_validator, model_validator
 
 from framed.analysis.pipeline import Pipeline
+from framed.analysis.reanalysis import Reanalysis
 from framed.analysis.steps.bursts import choose_best
 from framed.analysis.steps.duplicates import without
 from framed.bus import Bus
@@ -110,6 +113,7 @@ class PhotoHandler:
         self._bus.on(PhotoGone, self._gone)
         self._bus.on(PhotoChanged, self._changed)
         self._jobs.works("library_rescan", self._rescan)
+        self._jobs.works("library_reanalyse", self._reanalyse)
 
     # -- requests ------------------------------------------------------------------------------------------------
 
@@ -246,15 +250,21 @@ class PhotoHandler:
         return Accepted(job)
 
     @answers("library/reanalyse", Reanalyse)
-    async def reanalyse(self, request: Reanalyse) -> dict[str, Any]:
+    async def reanalyse(self, request: Reanalyse) -> Accepted:
         if request.step is not None and request.step not in {step.name for step in self._pipeline.steps}:
             known = ", ".join(step.name for step in self._pipeline.steps)
             raise BadRequest(f"There is no step {request.step!r}. The steps are: {known}.", field="step")
         if request.photo is not None:
             await self._id(request.photo)
-        count = await self._database.write(lambda c: rows.reopen(c, step=request.step, uid=request.photo), durable=True)
-        self._pipeline.wake()
-        return {"photos": count}
+        wish = {"step": request.step, "photo": request.photo}
+        return Accepted(
+            await self._jobs.add(
+                "library_reanalyse",
+                {**wish, "since": time.time()},
+                dedupe_key=json.dumps(wish),
+                transaction=request.transaction,
+            )
+        )
 
     # -- what follows --------------------------------------------------------------------------------------------
 
@@ -306,6 +316,11 @@ class PhotoHandler:
         self._pipeline.wake()
         figures = {name: getattr(report, name) for name in ("files", "new", "changed", "moved", "gone")}
         return {**figures, "problems": report.problems}
+
+    async def _reanalyse(self, job: Job, progress: Progress) -> dict[str, Any]:
+        wish = job.payload
+        again = Reanalysis(database=self._database, pipeline=self._pipeline)
+        return await again.run(step=wish["step"], photo=wish["photo"], since=wish["since"], progress=progress)
 
     async def _decide(self, uid: str, what: str, on: bool) -> dict[str, Any]:
         photo_id = await self._database.write(lambda c: rows.decide(c, uid, **{what: on}), durable=True)

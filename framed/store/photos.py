@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, literal_column, select, text, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, literal_column, select, text, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from framed.store.tables import (
@@ -175,19 +175,45 @@ def _with_steps(connection: Connection, found: dict[int, PhotoWork]) -> list[Pho
     return list(found.values())
 
 
-def reopen(connection: Connection, *, step: str | None = None, uid: str | None = None) -> int:
-    """Marks photos as unfinished; with a step, that step's result is forgotten first. How many photos."""
-    wanted = select(photos.c.id).where(photos.c.state != "gone")
-    if uid is not None:
-        wanted = wanted.where(photos.c.uid == uid)
-    if step is not None:
-        connection.execute(
-            delete(photo_steps).where(photo_steps.c.step == step, photo_steps.c.photo_id.in_(wanted.scalar_subquery()))
+def reopen_older(
+    connection: Connection, steps: Sequence[str], *, uid: str | None, since: float, after: int, limit: int
+) -> list[int]:
+    """Forgets what these steps found before `since`, and marks those photos as unfinished. The ids that it looked at,
+    in order from `after` on."""
+    query = _present(uid, since).where(photos.c.id > after).limit(limit)
+    ids: list[int] = list(connection.execute(query).scalars())
+    old = photo_steps.c.photo_id.in_(ids) & photo_steps.c.step.in_(list(steps)) & (photo_steps.c.at < since)
+    stale = list(connection.execute(select(photo_steps.c.photo_id).where(old).distinct()).scalars())
+    connection.execute(delete(photo_steps).where(old))
+    connection.execute(update(photos).where(photos.c.id.in_(stale)).values(state="pending"))
+    return ids
+
+
+def reopen_lacking(connection: Connection, steps: Sequence[str], *, uid: str | None, since: float) -> int:
+    """Marks finished photos that have no row of one of these steps as unfinished; how many."""
+    whole = select(photo_steps.c.photo_id).where(photo_steps.c.step.in_(list(steps)))
+    whole = whole.group_by(photo_steps.c.photo_id).having(func.count() >= len(steps))
+    done = connection.execute(
+        update(photos)
+        .where(
+            photos.c.id.in_(_present(uid, since).scalar_subquery()),
+            photos.c.state.in_(SHOWN),
+            photos.c.id.not_in(whole.scalar_subquery()),
         )
-    else:
-        connection.execute(delete(photo_steps).where(photo_steps.c.photo_id.in_(wanted.scalar_subquery())))
-    done = connection.execute(update(photos).where(photos.c.id.in_(wanted.scalar_subquery())).values(state="pending"))
+        .values(state="pending")
+    )
     return int(done.rowcount)
+
+
+def count_open(connection: Connection, *, uid: str | None, since: float) -> int:
+    """Unfinished photos among those that were there at `since`."""
+    wanted = _present(uid, since).where(photos.c.state.in_(OPEN)).subquery()
+    return int(connection.execute(select(func.count()).select_from(wanted)).scalar_one())
+
+
+def _present(uid: str | None, since: float) -> Select[int]:
+    query = select(photos.c.id).where(photos.c.state != "gone", photos.c.added_at <= since).order_by(photos.c.id)
+    return query if uid is None else query.where(photos.c.uid == uid)
 
 
 def reopen_outdated(connection: Connection, versions: dict[str, int]) -> int:
