@@ -6,7 +6,7 @@ import math
 import os
 import stat
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -20,6 +20,7 @@ from framed.library.reconcile import Conditions, Lane, NoAnswer, Pass, RootUnfit
 from framed.library.walk import Root as Root
 from framed.library.walk import Scandir, Walker, display, int64, seen, sidecar_paths
 from framed.store import files as stored
+from framed.store import settings as remembered
 from framed.store.database import Database
 from framed.store.files import Counts, Gone, WaitingFile
 
@@ -27,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 AnyPath = str | bytes | os.PathLike[str]
 
+_RULES = "library.rules"
 _MISSING_S = 60.0
 _GLANCE_S = 5.0
 _TODO_S = 30.0
@@ -135,20 +137,46 @@ class Scanner:
         self._steps = frozenset(steps)
         self._clock = clock
         self._mounts = mounts
+        self._suffixes = suffixes
+        self._scandir = scandir
         self.refused: list[str] = []
         self._watched: dict[bytes, _Watched] = {}
-        for root in settings.roots:
-            walker = Walker(root, suffixes, scandir)
-            if walker.top in self._watched:
-                self.refused.append(f"{root.path} is named twice in library.roots; the first one counts.")
-            else:
-                self._watched[walker.top] = _Watched(root, walker, polled=root.watch == "poll")
+        self._watch(settings.roots)
         self._ready = False
         self._ready_lock = asyncio.Lock()
         self._stale: list[stored.StoredRoot] = []
         self._active = 0
         self._other_lane = Lane()
         self._retry_soon = asyncio.Event()
+
+    def _watch(self, roots: Sequence[Root]) -> None:
+        """A root that is as it was keeps what is known of it."""
+        before, self._watched, self.refused = self._watched, {}, []
+        for root in roots:
+            walker = Walker(root, self._suffixes, self._scandir)
+            known = before.get(walker.top)
+            if walker.top in self._watched:
+                self.refused.append(f"{root.path} is named twice in library.roots; the first one counts.")
+            elif known is not None and known.root == root:
+                self._watched[walker.top] = known
+            else:
+                self._watched[walker.top] = _Watched(root, walker, polled=root.watch == "poll")
+
+    async def reconfigure(self, settings: LibrarySettings) -> None:
+        """Other settings were read: to be called while `run` is not running, which then goes on with them.
+
+        New roots are scanned, the photos of roots that are named no longer are gone, and so are those that changed
+        patterns leave out.
+        """
+        await self._prepare()
+        before = self._watched
+        self.settings = settings
+        self._watch(settings.roots)
+        for watched in before.values():
+            async with watched.lock:  # a pass that a person asked for ends first
+                continue
+        self._ready = False
+        await self._prepare()
 
     @property
     def roots(self) -> list[Root]:
@@ -229,6 +257,9 @@ class Scanner:
                 fit = await self._look(check, watched, folder, folders, full)
                 if fit:
                     await self._open_parked(watched)
+            except asyncio.CancelledError:
+                watched.full_at = 0.0  # what this pass did not come to is for the next one
+                raise
             finally:
                 self._active -= 1
                 self.scanning = self._active > 0
@@ -396,6 +427,7 @@ class Scanner:
                 row = rows.get(path)
                 watched.id = row.id if row else await self._database.write(partial(stored.add_root, path=path))
                 watched.device = row.device if row else None
+            await self._follow_rules([watched for path, watched in self._watched.items() if path in rows])
             new = [watched for path, watched in self._watched.items() if path not in rows]
             devices = {await self._device(watched) for watched in new}
             for path, row in rows.items():
@@ -408,6 +440,24 @@ class Scanner:
             for sentence in self.refused:
                 log.warning("photo folder left out", problem=sentence)
             self._ready = True
+
+    async def _follow_rules(self, known: Sequence[_Watched]) -> None:
+        """Files that patterns leave out since these were edited go at once: no lost disk looks like that."""
+        before: dict[str, list[str]] = await self._database.read(lambda c: remembered.get(c, _RULES)) or {}
+        rules = {watched.root.path: _rules(watched.root) for watched in self._watched.values()}
+        for watched in known:
+            if before.get(watched.root.path, []) != rules[watched.root.path]:
+                await self._leave_out(watched)
+        if rules != before:
+            await self._database.write(lambda c: remembered.put(c, _RULES, rules))
+
+    async def _leave_out(self, watched: _Watched) -> None:
+        last = 0
+        while batch := await self._database.read(partial(stored.files_after, root_id=watched.id, after=last)):
+            last = batch[-1][0]
+            out = await asyncio.to_thread(_left_out, watched.walker, batch)
+            removed = await self._database.write(partial(stored.remove, vanished=out, now=self._clock(), wait=False))
+            self._say_gone(removed.gone)
 
     async def _device(self, watched: _Watched) -> int | None:
         try:
@@ -693,6 +743,14 @@ class Scanner:
             count = await self._database.read(partial(stored.files_under_root, root_id=watched.id))
             found.append(RootStatus(watched.root.path, count, row.last_scan_at, row.problem, watched.polled))
         return found
+
+
+def _rules(root: Root) -> list[str]:
+    return [*root.include, "exclude:", *root.exclude, str(root.default_excludes)]
+
+
+def _left_out(walker: Walker, batch: Sequence[tuple[int, int, bytes, bytes]]) -> dict[int, int]:
+    return {file: folder for file, folder, path, name in batch if not walker.allows(path, name)}
 
 
 def _readable(path: bytes) -> bool:

@@ -216,6 +216,17 @@ class Walker:
                 return parent
         return path
 
+    def allows(self, folder: bytes, name: bytes) -> bool:
+        """Whether the patterns let a scan take this file; looks at no disk."""
+        above = b""
+        for part in folder.split(b"/") if folder else []:
+            above = join(above, part)
+            if not self._wanted_folder(above):
+                return False
+        if self._exclude.file(folder, name):
+            return False
+        return self._include is None or self._included(folder) or self._include.file(folder, name)
+
     def some(self, folders: Sequence[bytes]) -> list[Listing]:
         """Lists a first part of `folders`: as many as make one round of work, at least one."""
         listings: list[Listing] = []

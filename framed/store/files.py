@@ -166,6 +166,18 @@ def some_files(connection: Connection, root_id: int) -> dict[int, int]:
     return {file: folder for file, folder in connection.execute(query)}
 
 
+def files_after(connection: Connection, root_id: int, after: int) -> list[tuple[int, int, bytes, bytes]]:
+    """The next files under a root by id: file, folder, the folder's path, name."""
+    query = (
+        select(files.c.id, files.c.folder_id, folders.c.path, files.c.name)
+        .join(folders)
+        .where(folders.c.root_id == root_id, files.c.id > after)
+        .order_by(files.c.id)
+        .limit(CHUNK)
+    )
+    return [(row.id, row.folder_id, row.path, row.name) for row in connection.execute(query)]
+
+
 # -- comparing -------------------------------------------------------------------------------------------------------
 
 
