@@ -272,22 +272,18 @@ class PlaylistHandler:
         missing = [uid for uid in uids if uid not in found]
         if missing:
             raise UnknownPhoto(f"There is no photo {missing[0][:40]!r}.", field="photos")
-        called = name or "Chosen by hand"
+        before = await self._database.read(lambda c: rows.get(c, id)) if id else None
+        known = {item.photo_id: item for item in before.items} if before else {}
+        called = name or (before.name if before else "Chosen by hand")
         playlist_id = id or new_id(called)
-        items = [Item(found[uid], 1.0, ["chosen by hand"]) for uid in uids]
-        await self._database.write(
-            lambda c: rows.put(
-                c,
-                id=playlist_id,
-                name=called,
-                plan=None,
-                items=items,
-                relaxed=[],
-                left_out={},
-                saved=name is not None,
-            ),
-            durable=True,
-        )
+        items = [known.get(found[uid]) or Item(found[uid], 1.0, ["chosen by hand"]) for uid in uids]
+
+        def store(connection: Any) -> None:
+            options: dict[str, Any] = {"plan": None, "relaxed": [], "left_out": {}, "saved": name is not None}
+            rows.put(connection, id=playlist_id, name=called, items=items, **options)
+            rows.keep_places(connection, playlist_id, [item.photo_id for item in items])
+
+        await self._database.write(store, durable=True)
         self._bus.emit(PlaylistChanged(playlist_id, called, len(items)))
         return playlist_id
 

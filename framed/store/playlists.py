@@ -168,6 +168,19 @@ def _shift_positions(connection: Connection, playlist_id: str, removed: int) -> 
     )
 
 
+def keep_places(connection: Connection, playlist_id: str, photo_ids: Sequence[int]) -> None:
+    """Frames that play a list of other photos than before go on behind what they show."""
+    query = select(frame_states.c.frame_id, frame_states.c.photo_id, frame_states.c.position).where(
+        frame_states.c.playlist_id == playlist_id
+    )
+    places = {photo: place for place, photo in enumerate(photo_ids)}
+    for row in connection.execute(query).all():
+        place = places.get(row.photo_id, min(row.position, len(photo_ids)) - 1)
+        connection.execute(
+            update(frame_states).where(frame_states.c.frame_id == row.frame_id).values(position=max(place, -1))
+        )
+
+
 def may_be_shown(connection: Connection, ids: Sequence[int]) -> set[int]:
     query = select(photos.c.id).where(
         photos.c.id.in_(list(ids)), photos.c.hidden.is_(False), photos.c.state.in_(("completed", "partial", "pending"))
