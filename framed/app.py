@@ -410,7 +410,9 @@ class App:
         await self.messages.clear_leftovers()
 
     async def _leave(self) -> None:
+        """What computes ends first and at once: whatever was in flight is derived from the rows again."""
         log.info("framed is stopping")
+        await asyncio.gather(self.player.close(), self.pipeline.close(), self.pool.close())
 
     def _log_line(self, payload: dict[str, Any]) -> None:
         """Any thread may log; the message leaves from the loop."""
@@ -466,10 +468,20 @@ def _claim(data: Path, stack: AsyncExitStack) -> None:
     stack.callback(lock.close)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.seek(0)
+        who = f" (process {pid})" if (pid := lock.read(20).strip()).isdecimal() else ""
+        raise Unavailable(
+            f"Another framed{who} already runs on {data}. Stop it, or give this one another data_dir."
+        ) from error
     except OSError as error:
         raise Unavailable(
-            f"Another framed already runs on {data}. Stop it, or give this one another data_dir."
+            f"{data} cannot be locked ({error.strerror}), so two framed could write there at once; a network folder"
+            " without locks does not do: set data_dir to a folder on a disk of this machine."
         ) from error
+    lock.truncate(0)
+    lock.write(f"{os.getpid()}\n")
+    lock.flush()
 
 
 def _token(data: Path) -> str:

@@ -126,6 +126,7 @@ class Pipeline:
         self._reading: dict[int, asyncio.Task[None]] = {}
         self._changing: dict[int, int] = {}
         self._finishing: set[int] = set()
+        self._batches: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self.rate = Rate()
         self.step_ms: Counter[str] = Counter()
@@ -143,7 +144,7 @@ class Pipeline:
         ]
 
     async def close(self) -> None:
-        tasks = [*self._tasks, *self._reading.values()]
+        tasks = [*self._tasks, *self._reading.values(), *self._batches]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -305,7 +306,10 @@ class Pipeline:
                 batch = await self._database.read(partial(rows.work, limit=BATCH, after=0, skip=list(self._finishing)))
             if batch:
                 self._finishing.update(photo.id for photo in batch)
-                running.add(asyncio.create_task(self._finish_batch(batch), name="pipeline:batch"))
+                task = asyncio.create_task(self._finish_batch(batch), name="pipeline:batch")
+                self._batches.add(task)  # `close` must end it, or it would take the ending hosts for missing ones
+                task.add_done_callback(self._batches.discard)
+                running.add(task)
             if running and (len(running) >= 2 or not batch):
                 _, running = await asyncio.wait(running, timeout=5.0, return_when=asyncio.FIRST_COMPLETED)
             elif not batch:
