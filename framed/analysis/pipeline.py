@@ -132,6 +132,13 @@ class Pipeline:
         self.step_ms: Counter[str] = Counter()
         self.paused = False
 
+    def reconfigure(self, *, steps: Sequence[Step], limits: dict[str, Any]) -> None:
+        """Other settings were read: these take the places of the steps of their names; batches in flight end as begun."""
+        fresh = {step.name: step for step in steps}
+        self.steps = [fresh.get(step.name, step) for step in self.steps]
+        self._batched = [step for step in self.steps if isinstance(step, BatchStep)]
+        self._limits = limits
+
     async def start(self) -> None:
         reopened = await self._database.write(lambda c: rows.reopen_outdated(c, self._versions))
         if reopened:
@@ -407,11 +414,13 @@ class Pipeline:
         self.step_ms[step.name] += round((time.monotonic() - began) * 1000)
 
         def store(connection: Connection) -> None:
+            done = []
             for photo, outcome in zip(photos, outcomes, strict=True):
                 if outcome.store is not None:
                     outcome.store(connection)
                 row = StepRow(step.name, step.version, outcome.state, outcome.result, outcome.problem)
-                rows.set_steps(connection, photo.id, [row])
+                done.append((photo.id, row))
+            rows.put_steps(connection, done)
 
         await self._database.write(store)
         for photo, outcome in zip(photos, outcomes, strict=True):

@@ -180,12 +180,23 @@ class Registry:
                     rows.put(connection, entry.id, name=name, source=source, token=token)
 
             await self._database.write(add, durable=True)
+        await self._database.write(self._drop_unnamed, durable=True)
         self._rows = {row["id"]: dict(row) for row in await self._database.read(rows.every)}
         self._frames = {frame_id: self._build(row) for frame_id, row in self._rows.items()}
 
-    def configure(self, configured: Sequence[FrameConfig]) -> None:
+    def _drop_unnamed(self, connection: Any) -> None:
+        """Frames that were in the configuration and are not any more: gone, but for those that spoke for themselves."""
+        for row in rows.every(connection):
+            if row["source"] == "config" and row["id"] not in self._configured:
+                if row["hello"]:
+                    rows.put(connection, row["id"], source="hello")
+                else:
+                    rows.remove(connection, row["id"])
+
+    def configure(self, *, configured: Sequence[FrameConfig], interval_s: int, fit: Fit, default: str) -> None:
         """Another configuration was read; call `load` afterwards."""
         self._configured = {entry.id: entry for entry in configured}
+        self._interval_s, self._fit, self._default = interval_s, fit, default
 
     def all(self) -> list[Frame]:
         return sorted(self._frames.values(), key=lambda frame: frame.id)
