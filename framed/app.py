@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import psutil
@@ -29,6 +30,7 @@ from framed.events import PhotoAnalysed
 from framed.frames.player import Player
 from framed.frames.registry import Registry
 from framed.gate import ApiPort, FramesPort, HealthPort, Hub, PicturesPort
+from framed.handlers.accounts import AccountHandler
 from framed.handlers.frames import FrameHandler
 from framed.handlers.photos import PhotoHandler
 from framed.handlers.playlists import PlaylistHandler
@@ -253,7 +255,8 @@ class App:
             base_url=lambda: self.base_url,
             started=self.started,
         )
-        handlers: list[PhotoHandler | PlaylistHandler | FrameHandler | SystemHandler] = [
+        self.accounts = AccountHandler(registry=self.registry, lan_address=_lan_address)
+        handlers: list[PhotoHandler | PlaylistHandler | FrameHandler | AccountHandler | SystemHandler] = [
             PhotoHandler(
                 database=self.database,
                 bus=self.bus,
@@ -273,6 +276,7 @@ class App:
                 jobs=self.jobs,
             ),
             self.frame_handler,
+            self.accounts,
             self.system,
         ]
         for handler in handlers:
@@ -285,7 +289,11 @@ class App:
         self.messages.listen()
         self.messages.job_answered = self.jobs.answered
         self.messages.frame_clears = lambda frame: self.topics.retained_of_frame(frame, instance=self.config.instance)
-        self.frame_handler.when_removed = self.messages.clear_frame
+        self.frame_handler.when_removed = self._frame_removed
+
+    async def _frame_removed(self, frame: str) -> None:
+        await self.messages.clear_frame(frame)
+        await self.accounts.remove(frame)
 
     def _build_web(self) -> None:
         http = self.config.http
@@ -299,9 +307,20 @@ class App:
             hub=self.hub,
         )
         self.web = WebServer(
-            options=WebOptions(host=http.host, port=http.port, open_lan=http.open_lan, embed=tuple(http.embed)),
+            options=WebOptions(
+                host=http.host,
+                port=http.port,
+                open_lan=http.open_lan,
+                embed=tuple(http.embed),
+                public_host=urlsplit(http.base_url or "").hostname,
+            ),
             api=ApiPort(self.router),
-            pictures=PicturesPort(database=self.database, player=self.player, previews=self.previews),
+            pictures=PicturesPort(
+                database=self.database,
+                player=self.player,
+                previews=self.previews,
+                follows=frozenset(os.fsencode(root.path) for root in self.config.library.roots if root.follow_symlinks),
+            ),
             gate=gate,
             tokens=gate,
             health=HealthPort(
@@ -341,6 +360,7 @@ class App:
             )
             self._stack.push_async_callback(self.broker.stop)
             self.endpoint = await self.broker.start()
+            self.accounts.broker, self.accounts.endpoint = self.broker, self.endpoint
             settings |= {
                 "host": self.endpoint.host,
                 "port": self.endpoint.port_v5 or self.endpoint.port,

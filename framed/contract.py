@@ -60,13 +60,14 @@ TOPICS: tuple[Topic, ...] = (
 def schemas() -> dict[str, Any]:
     """JSON Schema of each payload framed takes: by verb under `requests`, by topic under `frames`."""
     from framed.frames.registry import Hello
+    from framed.handlers.accounts import AccountHandler
     from framed.handlers.frames import Command, FrameHandler, Report
     from framed.handlers.photos import PhotoHandler
     from framed.handlers.playlists import PlaylistHandler
     from framed.handlers.system import SystemHandler
 
     requests = {}
-    for handler in (FrameHandler, PhotoHandler, PlaylistHandler, SystemHandler):
+    for handler in (AccountHandler, FrameHandler, PhotoHandler, PlaylistHandler, SystemHandler):
         for method in vars(handler).values():
             if (marked := getattr(method, "__framed_verb__", None)) is not None:
                 verb, payload = marked

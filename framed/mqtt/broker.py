@@ -7,6 +7,7 @@ import ctypes
 import errno
 import hashlib
 import importlib.util
+import ipaddress
 import json
 import os
 import re
@@ -132,6 +133,14 @@ class ManagedBroker:
     @property
     def pid(self) -> int | None:
         return self._process.pid if self._process is not None and self._process.returncode is None else None
+
+    @property
+    def open_to_lan(self) -> bool:
+        """Whether other machines can reach it; nobody gets in without an account in either case."""
+        try:
+            return not ipaddress.ip_address(self._host).is_loopback
+        except ValueError:
+            return self._host != "localhost"
 
     async def start(self) -> Endpoint:
         """Raises ConfigError for a taken port or a folder in use, Unavailable where no broker can be run."""
@@ -510,8 +519,8 @@ def _why_not_listening(host: str, port: int, error: OSError) -> str:
     where = f"framed's own broker cannot listen on {host}:{port}"
     if error.errno == errno.EADDRINUSE:
         return (
-            f"{where}: another program has the port. If that is your MQTT broker, set mqtt.host to use it; else choose a"
-            " free port with mqtt.port or --mqtt-port."
+            f"{where}: another program has the port. If that is your MQTT broker, set mqtt.host to use it; else choose"
+            " a free port with mqtt.port or --mqtt-port."
         )
     if error.errno == errno.EADDRNOTAVAIL:
         return f"{where}: this machine does not have that address. Set mqtt.bind to one that it has, or to 0.0.0.0."

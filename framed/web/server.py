@@ -17,7 +17,7 @@ from framed.web.pages import Pages
 from framed.web.pictures import correct_validators
 from framed.web.ports import Api, FrameGate, FrameTokens, Health, Pictures
 from framed.web.presence import Presence
-from framed.web.protocol import Runner
+from framed.web.protocol import HEAD_S, MOST_CONNECTIONS, Runner
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +44,8 @@ class WebOptions:
     open_lan: bool = False
     public_host: str | None = None
     embed: tuple[str, ...] = ()
+    head_s: float = HEAD_S
+    most_connections: int = MOST_CONNECTIONS
     heartbeat_s: float = 15.0
     streams_per_frame: int = 8
     grace_s: float = 20.0
@@ -91,7 +93,14 @@ class WebServer:
 
     async def start(self) -> None:
         """Raises Unavailable where the address is taken."""
-        runner = Runner(await self._application(), access_log=None, handle_signals=False, shutdown_timeout=STOP_S)
+        runner = Runner(
+            await self._application(),
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=STOP_S,
+            head_s=self._options.head_s,
+            most_connections=self._options.most_connections,
+        )
         await runner.setup()
         try:
             await web.TCPSite(runner, self._options.host, self._options.port).start()

@@ -377,3 +377,50 @@ async def raw(house: House, head: bytes) -> tuple[int, dict[str, str], bytes]:
     lines = top.decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
     return int(lines[0].split()[1]), headers, body
+
+
+async def test_headers_that_come_drop_by_drop_are_given_up(house: House) -> None:
+    server = house.make(head_s=0.2)
+    await server.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    try:
+        for drop in (b"GET / HT", b"TP/1.1\r\nHost: x\r\n", b"X-A: 1\r\n"):
+            writer.write(drop)
+            await asyncio.sleep(0.05)
+        async with asyncio.timeout(5):
+            answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b'"code":"timeout"' in answer
+    finally:
+        writer.close()
+        await server.close()
+
+
+async def test_a_thousand_idle_connections_do_not_keep_others_out(house: House, client: aiohttp.ClientSession) -> None:
+    server = house.make(most_connections=5)
+    await server.start()
+    idle = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(12)]
+    try:
+        async with client.get(f"http://127.0.0.1:{server.port}/healthz") as answer:
+            assert answer.status == 200
+        async with asyncio.timeout(5):
+            assert [await reader.read() for reader, _ in idle[:7]] == [b""] * 7
+    finally:
+        for _, writer in idle:
+            writer.close()
+        await server.close()
+
+
+async def test_a_connection_that_speaks_plainly_outlives_the_wait_for_headers(house: House) -> None:
+    server = house.make(head_s=0.1)
+    await server.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    try:
+        for _ in range(2):
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            async with asyncio.timeout(5):
+                assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200 OK")
+            await asyncio.sleep(0.2)
+    finally:
+        writer.close()
+        await server.close()
