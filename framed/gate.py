@@ -68,10 +68,15 @@ class ApiPort:
 
 
 class PicturesPort:
-    def __init__(self, *, database: Database, player: Player, previews: Previews) -> None:
+    """`follows` are the photo folders whose links lead out of them with their owner's leave."""
+
+    def __init__(
+        self, *, database: Database, player: Player, previews: Previews, follows: frozenset[bytes] = frozenset()
+    ) -> None:
         self._database = database
         self._player = player
         self._previews = previews
+        self._follows = follows
 
     async def rendered(self, sha256: str) -> PictureFile | None:
         row = await self._database.read(lambda c: rows.render_of(c, sha256))
@@ -103,7 +108,7 @@ class PicturesPort:
             return None
         for root, folder, name in found[1]:
             path = Path(os.fsdecode(b"/".join(part for part in (root, folder, name) if part)))
-            if await asyncio.to_thread(_inside, path, os.fsdecode(root)):
+            if root in self._follows or await asyncio.to_thread(_inside, path, os.fsdecode(root)):
                 return PictureFile(path, f"image/{found[0].lower() or 'jpeg'}", f"{photo_id}-original")
         return None
 
