@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from pathlib import Path
 
 import structlog
@@ -84,8 +85,9 @@ class Previews:
 
 
 def _shrink(folder: Path, max_bytes: int) -> int:
-    """Sizes are summed folder by folder; only when over the limit are all files listed with their age."""
+    """Deletes the files least lately used until the rest fits, and what a kill left half-written an hour ago or more."""
     entries: list[tuple[float, int, str]] = []
+    before = time.time() - 3600
     for base, _, names in os.walk(folder):
         for name in names:
             path = os.path.join(base, name)
@@ -93,6 +95,9 @@ def _shrink(folder: Path, max_bytes: int) -> int:
                 stat = os.stat(path)
             except FileNotFoundError:
                 continue  # deleted meanwhile
+            if name.endswith(".part") and stat.st_mtime < before:
+                os.unlink(path)
+                continue
             entries.append((stat.st_atime, stat.st_size, path))
     total = sum(size for _, size, _ in entries)
     if total <= max_bytes:

@@ -5,6 +5,7 @@ failure never reaches a wall: whatever cannot be rendered is passed over and the
 """
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,7 +20,7 @@ from framed.bus import Bus
 from framed.errors import BadPhoto, FramedError, UnknownPlaylist
 from framed.events import FrameFailed, FrameOffline, FrameOnline, FrameShown
 from framed.frames.base import Panel, logical_size, render_key
-from framed.frames.publish import Publisher, iso, playlist_payload, show_payload
+from framed.frames.publish import Publisher, iso, picture_url, playlist_payload, show_payload
 from framed.frames.registry import Frame, Registry, focus_of
 from framed.models.base import Call, Compute
 from framed.store import frames as rows
@@ -121,9 +122,9 @@ class Player:
             ids = await self._database.read(lambda c: playlist_rows.photo_ids(c, playlist_id))
             if not ids:
                 raise UnknownPlaylist("That playlist is empty or gone.", field="id")
-            await self._database.write(
-                lambda c: rows.set_state(c, frame_id, playlist_id=playlist_id, position=-1, paused=False), durable=True
-            )
+            begun = {"playlist_id": playlist_id, "position": -1, "paused": False, "next_at": self._clock()}
+            # Due at once: should framed be killed over the rendering, the schedule shows it after the restart.
+            await self._database.write(lambda c: rows.set_state(c, frame_id, **begun), durable=True)
             step = await self._move(frame, 1, quick=quick)
         self._look_ahead(frame_id)
         return step
@@ -277,17 +278,24 @@ class Player:
         frame = self._registry.get(frame_id)
         state = await self._database.read(lambda c: rows.state(c, frame_id))
         if state["show"]:
-            show = dict(state["show"])
-            found = await self._database.read(lambda c: rows.render_of(c, show["sha256"]))
-            if found is not None:
-                picture = dict(found)
-                from framed.frames.publish import picture_url
-
-                show["url"] = picture_url(self.base_url(), frame, picture)
-                await self._publisher.show(frame, show)
-                await self._publish_bytes(frame, picture)
+            await self._republish_shown(frame, dict(state["show"]))
         await self._publish_playlist(frame)
         await self.publish_state(frame_id)
+
+    async def _republish_shown(self, frame: Frame, show: dict[str, Any]) -> None:
+        """Where the rendered picture is lost (a cleared cache), `show` stands as it was and the picture is made anew."""
+        found = await self._database.read(lambda c: rows.render_of(c, show["sha256"]))
+        picture = await self._kept(found["key"]) if found is not None else None
+        if picture is not None:
+            show["url"] = picture_url(self.base_url(), frame, picture)
+        await self._publisher.show(frame, show)
+        if picture is not None:
+            await self._publish_bytes(frame, picture)
+        else:
+            self._spawn(self._refresh_quietly(frame.id), f"frames:lost:{frame.id}")
+
+    async def _refresh_quietly(self, frame_id: str) -> None:
+        await self.refresh(frame_id)
 
     async def forget(self, frame_id: str) -> None:
         self._locks.pop(frame_id, None)
@@ -632,23 +640,48 @@ class Player:
                 await self._publisher.control(frame, {"action": "off" if quiet else "on", "id": str(int(now))})
             if quiet or not frame.on or state["paused"] or state["playlist_id"] is None:
                 continue
-            due = state["next_at"] or now
-            if due > now + frame.interval_s:
-                due = now  # the clock was set back
+            due = self._due(frame, state)
             if due > now:
                 soonest = min(soonest, due - now)
                 continue
-            await self.move(frame.id, 1)
+            await self._move_if_due(frame)
             soonest = min(soonest, float(frame.interval_s))
         return max(0.05, soonest)
 
+    def _due(self, frame: Frame, state: Mapping[str, Any]) -> float:
+        now = self._clock()
+        due: float = state["next_at"] or now
+        return now if due > now + frame.interval_s else due  # the clock was set back
+
+    async def _move_if_due(self, frame: Frame) -> None:
+        """Looks again once it is its turn: what somebody has just asked for stays for its whole interval."""
+        async with self._lock(frame.id):
+            state = await self._database.read(lambda c: rows.state(c, frame.id))
+            if state["paused"] or self._due(frame, state) > self._clock():
+                return
+            step = await self._move(frame, 1)
+            if step.photo is None:  # nothing can be shown now; not again and again until the interval is over
+                later = self._clock() + frame.interval_s
+                await self._database.write(lambda c: rows.set_state(c, frame.id, next_at=later))
+        self._look_ahead(frame.id)
+
     async def tidy(self) -> None:
         """Keeps the rendered pictures under their size; run by the schedule."""
+        await asyncio.to_thread(_sweep, self._renders)
         old = await self._database.read(lambda c: rows.oldest_renders(c, self._renders_max_bytes))
         for row in old:
             path = self.picture_path(row["sha256"], row["ext"])
             await asyncio.to_thread(path.unlink, missing_ok=True)
             await self._database.write(lambda c, key=row["key"]: rows.forget_render(c, key))  # type: ignore[misc]
+
+
+def _sweep(folder: Path) -> None:
+    """Deletes what a kill left half-written an hour ago or more."""
+    before = time.time() - 3600
+    for path in folder.glob("*/*.part"):
+        with contextlib.suppress(FileNotFoundError):  # it has been finished meanwhile
+            if path.stat().st_mtime < before:
+                path.unlink()
 
 
 async def _quietly(work: Awaitable[None]) -> None:
