@@ -85,7 +85,7 @@ class Previews:
 
 
 def _shrink(folder: Path, max_bytes: int) -> int:
-    """Deletes the files least lately used until the rest fits, and what a kill left half-written an hour ago or more."""
+    """Deletes files least lately used until the rest fits, and what a kill left half-written an hour ago or more."""
     entries: list[tuple[float, int, str]] = []
     before = time.time() - 3600
     for base, _, names in os.walk(folder):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import structlog
+from sqlalchemy import RowMapping
 
 from framed.bus import Bus
 from framed.errors import BadPhoto, FramedError, UnknownPlaylist
@@ -283,7 +284,7 @@ class Player:
         await self.publish_state(frame_id)
 
     async def _republish_shown(self, frame: Frame, show: dict[str, Any]) -> None:
-        """Where the rendered picture is lost (a cleared cache), `show` stands as it was and the picture is made anew."""
+        """Where the rendered picture is lost (a cleared cache), `show` stands as it was and the picture is remade."""
         found = await self._database.read(lambda c: rows.render_of(c, show["sha256"]))
         picture = await self._kept(found["key"]) if found is not None else None
         if picture is not None:
@@ -648,7 +649,7 @@ class Player:
             soonest = min(soonest, float(frame.interval_s))
         return max(0.05, soonest)
 
-    def _due(self, frame: Frame, state: Mapping[str, Any]) -> float:
+    def _due(self, frame: Frame, state: RowMapping) -> float:
         now = self._clock()
         due: float = state["next_at"] or now
         return now if due > now + frame.interval_s else due  # the clock was set back
