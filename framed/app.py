@@ -24,7 +24,7 @@ from framed.analysis.previews import Previews
 from framed.analysis.steps import all_steps, late_steps
 from framed.analysis.tag_words import canonical_tag
 from framed.bus import Bus
-from framed.config import Config
+from framed.config import Config, Mqtt
 from framed.errors import Unavailable
 from framed.events import PhotoAnalysed
 from framed.frames.player import Player
@@ -343,17 +343,7 @@ class App:
 
     async def _start_broker(self, data: Path) -> None:
         mqtt = self.config.mqtt
-        settings: dict[str, Any] = {
-            "protocol": mqtt.protocol,
-            "tls": mqtt.tls,
-            "keepalive": mqtt.keepalive,
-            "max_json_bytes": mqtt.max_json_bytes,
-            "max_binary_bytes": mqtt.max_binary_bytes,
-            "client_id": mqtt.client_id or f"framed-{self.config.instance}",
-        }
-        if mqtt.host is not None:
-            settings |= {"host": mqtt.host, "port": mqtt.port, "username": mqtt.username, "password": mqtt.password}
-        else:
+        if mqtt.host is None:
             kind = None if mqtt.broker == "auto" else mqtt.broker
             self.broker = ManagedBroker(
                 data / "broker", host=mqtt.bind, port=mqtt.port, base=mqtt.base_topic, kind=kind
@@ -361,14 +351,8 @@ class App:
             self._stack.push_async_callback(self.broker.stop)
             self.endpoint = await self.broker.start()
             self.accounts.broker, self.accounts.endpoint = self.broker, self.endpoint
-            settings |= {
-                "host": self.endpoint.host,
-                "port": self.endpoint.port_v5 or self.endpoint.port,
-                "username": self.endpoint.username,
-                "password": self.endpoint.password,
-            }
         self.mqtt = MqttClient(
-            MqttSettings.model_validate(settings),
+            self._mqtt_settings(mqtt),
             status_topic=self.topics.status,
             subscriptions=self.topics.subscriptions(),
             on_message=self.messages.incoming,
@@ -379,6 +363,23 @@ class App:
         self.messages.client = self.mqtt
         self.messages.on_connected = self._connected
         self.system.mqtt = self.mqtt
+
+    def _mqtt_settings(self, mqtt: Mqtt) -> MqttSettings:
+        settings = mqtt.model_dump(exclude={"base_topic", "bind", "broker"})
+        settings["client_id"] = mqtt.client_id or f"framed-{self.config.instance}"
+        if self.endpoint is not None:
+            settings |= {
+                "host": self.endpoint.host,
+                "port": self.endpoint.port_v5 or self.endpoint.port,
+                "username": self.endpoint.username,
+                "password": self.endpoint.password,
+            }
+        return MqttSettings.model_validate(settings)
+
+    async def configure_mqtt(self, mqtt: Mqtt) -> None:
+        """Another address, password or certificate for a broker of the owner's own, without a restart."""
+        if self.endpoint is None and mqtt.host is not None:
+            await self.mqtt.configure(self._mqtt_settings(mqtt))
 
     async def _run(self) -> None:
         """Everything is built: start it in an order in which nothing hears before it can answer."""

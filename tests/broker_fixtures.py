@@ -6,6 +6,7 @@ import random
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Iterator
@@ -96,10 +97,18 @@ class Peer:
         password: str | None = None,
         five: bool = True,
         will: aiomqtt.Will | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         version = aiomqtt.ProtocolVersion.V5 if five else aiomqtt.ProtocolVersion.V311
         self.client = aiomqtt.Client(
-            "127.0.0.1", port, username=username, password=password, protocol=version, timeout=5, will=will
+            "127.0.0.1",
+            port,
+            username=username,
+            password=password,
+            protocol=version,
+            timeout=5,
+            will=will,
+            tls_context=tls,
         )
         self.client.pending_calls_threshold = 10_000
         self.seen: list[aiomqtt.Message] = []

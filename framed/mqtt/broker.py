@@ -387,7 +387,7 @@ class _Mosquitto:
         return command[1:] == self.command()[1:] and Path(command[0]).name == "mosquitto"
 
     def write(self, passwords: dict[str, str]) -> None:
-        write_private(self.data / "passwords", "".join(f"{user}:{_hash(word)}\n" for user, word in passwords.items()))
+        write_private(self.data / "passwords", "".join(f"{user}:{mosquitto_hash(word)}\n" for user, word in passwords.items()))
         write_private(self.data / "rights", self._rights([user for user in passwords if user not in (DAEMON, HOME)]))
         write_private(self.data / "mosquitto.conf", self._configuration())
 
@@ -498,7 +498,7 @@ def _new_password() -> str:
     return secrets.token_urlsafe(24)
 
 
-def _hash(password: str) -> str:
+def mosquitto_hash(password: str) -> str:
     """Mosquitto 2's `$7$`: PBKDF2-SHA512. Its own 101 rounds do, because these passwords are random."""
     salt = secrets.token_bytes(12)
     digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, 101, 64)
