@@ -3,6 +3,7 @@
 import asyncio
 import math
 import random
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -24,9 +25,11 @@ from framed.mqtt.connection import (
     matches,
     publish_properties,
     reason_code,
+    status_at,
 )
 from framed.mqtt.inbox import Inbox
 from framed.mqtt.outbox import Gate, Outbox, Outgoing
+from framed.mqtt.rival import AWAY_AT_MOST_S, Rival, why_away
 from framed.mqtt.settings import MqttSettings, Version
 from framed.mqtt.topics import Subscription
 from framed.mqtt.trouble import PACKET_TOO_LARGE, NoConnection, why_lost
@@ -82,6 +85,7 @@ class MqttClient:
         inbox_limit: int = 1_000,
         backoff_s: tuple[float, float] = (1.0, 60.0),
         refused_backoff_s: tuple[float, float] = (5.0, 300.0),
+        away_s: tuple[float, float] = (300.0, 900.0),
         will_delay_s: int = 8,
     ) -> None:
         self._settings = settings
@@ -93,7 +97,9 @@ class MqttClient:
         self._on_refused = on_refused
         self._backoff_s = backoff_s
         self._refused_backoff_s = refused_backoff_s
+        self._away_s = away_s
         self._will_delay_s = will_delay_s
+        self._rival = Rival()
         self._outbox = Outbox()
         self._inbox = Inbox(commands=inbox_limit)
         self._tasks: list[asyncio.Task[None]] = []
@@ -303,7 +309,8 @@ class MqttClient:
             try:
                 await self._connect_once()
             except NoConnection as problem:
-                self._complain(problem.sentence)
+                if not self._rival.here:
+                    self._complain(problem.sentence)
                 if problem.refused:
                     backoff_s = self._refused_backoff_s
             except Exception:
@@ -311,10 +318,32 @@ class MqttClient:
                 log.exception("mqtt connection failed inside, connecting again")
             if self._stopping:
                 return  # the cancellation met a broken connection and was lost in it
+            if self._rival.here:
+                await self._stay_away()
+                attempt = self._short_lived = 0
+                continue
             if time.monotonic() - self._up_since > _GOOD_CONNECTION_S:
                 attempt = self._short_lived = 0
             await asyncio.sleep(_pause_s(attempt, backoff_s))
             attempt += 1
+
+    async def _stay_away(self) -> None:
+        """Leave the id to the other client. While that is a framed too, its `online` says that it is still there."""
+        pause, longest = self._away_s
+        until = time.monotonic() + AWAY_AT_MOST_S
+        while time.monotonic() < until:
+            self._complain(why_away(self._settings, pause))
+            await asyncio.sleep(random.uniform(pause * 0.75, pause * 1.25))
+            if not await self._other_is_online():
+                break
+            pause = min(pause * 2, longest)
+        self._rival.gone()
+
+    async def _other_is_online(self) -> bool:
+        if self._status_topic is None:
+            return False
+        visitor = f"{self._settings.client_id[:50]}-{secrets.token_hex(4)}"
+        return await status_at(self._settings, self._works or "5", self._status_topic, visitor) == b"online"
 
     def _complain(self, sentence: str) -> None:
         """Log a trouble once, not on each attempt."""
@@ -323,7 +352,11 @@ class MqttClient:
         self._last_error = sentence
 
     async def _connect_once(self) -> None:
-        connection, self._works = await self._open()
+        try:
+            connection, self._works = await self._open()
+        except NoConnection:
+            self._rival.unreachable()
+            raise
         self._max_packet_bytes = connection.max_packet_bytes
         too_large = False
         self._outbox.greet()
@@ -335,6 +368,7 @@ class MqttClient:
                 raise
             reason = reason_code(lost)
             too_large = reason == PACKET_TOO_LARGE
+            self._rival.lost(reason, explained=self._outbox.suspects())
             again = self._short_lived >= _SHORT_LIVED
             raise NoConnection(why_lost(reason, self._settings, again=again)) from group
         finally:

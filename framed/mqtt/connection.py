@@ -215,6 +215,27 @@ async def probe(settings: MqttSettings, client_id: str) -> str | None:
     return problem
 
 
+async def status_at(settings: MqttSettings, version: Version, topic: str, client_id: str) -> bytes | None:
+    """What stands on a retained topic, seen under an id of its own; None: nothing, or it cannot be seen."""
+    try:
+        connection = await connect(settings, version, will=None, will_delay_s=0, client_id=client_id)
+    except NoConnection as problem:
+        log.info("the broker cannot be looked at", reason=problem.sentence)
+        return None
+    try:
+        await connection.listen((Subscription(topic),), five=version == "5")
+        async with asyncio.timeout(settings.connect_timeout_s):
+            async for incoming in connection.received():
+                return incoming.payload
+    except TimeoutError:
+        return None  # nothing stands there
+    except MqttError as error:
+        log.info("the broker cannot be looked at", reason=str(error))
+    finally:
+        connection.drop()
+    return None
+
+
 async def _tls(settings: MqttSettings) -> ssl.SSLContext | None:
     if not settings.tls.enabled:
         return None

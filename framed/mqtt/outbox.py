@@ -101,6 +101,10 @@ class Outbox:
             self.gate is not Gate.OPEN and len(self._waiting) > self._waiting_limit // 2
         )
 
+    def suspects(self) -> bool:
+        """Whether something is on its way that is large enough for a broker to hang up on."""
+        return any(len(message.payload) > SUSPECT_BYTES for message in self._in_flight)
+
     def put(self, message: Outgoing) -> None:
         if message.retain:
             self._put_retained(message)
