@@ -1,51 +1,88 @@
 """The command line: `framed run` is the daemon, the other commands ask it over HTTP or look at this machine.
 
-Heavy imports stand inside the commands, so that `framed --help` is quick.
+Heavy imports stand inside the commands, so that they answer quickly. Exit status: 0 done, 1 framed says no,
+2 the command line or the configuration is wrong, 130 ended by Ctrl+C.
 """
 
 import json
-import os
 import sys
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from typer.core import TyperGroup
 
-from framed.errors import BadRequest, ConfigError, FramedError, Unavailable
+from framed import __version__, remote, terminal
+from framed.errors import ConfigError, FramedError, Unavailable
+from framed.remote import call
 
 if TYPE_CHECKING:
     from framed.app import App
     from framed.config import Config
 
+
+class _Commands(TyperGroup):
+    def invoke(self, ctx: Any) -> Any:
+        """An error meant for people is one sentence on stderr; with --json it is an object on stdout too."""
+        try:
+            return super().invoke(ctx)
+        except FramedError as error:
+            if ctx.meta.get("framed.json"):
+                print(json.dumps({"error": {"code": error.code, "message": error.message}}, ensure_ascii=False))
+            print(error.message, file=sys.stderr)
+            raise typer.Exit(2 if isinstance(error, ConfigError) else 1) from error
+        except KeyboardInterrupt:
+            print(file=sys.stderr)
+            raise typer.Exit(130) from None
+        except BrokenPipeError:
+            terminal.hush()
+            raise typer.Exit(1) from None
+
+
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
-    pretty_exceptions_show_locals=False,  # they hold tokens
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,  # a traceback of theirs would show tokens
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     help="Puts a home's photos, on request, on every picture frame in the house.",
 )
-out = Console(markup=False, highlight=False, soft_wrap=True)
 
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="config.yaml; else the usual places are looked at.")]
-Data = Annotated[Path | None, typer.Option("--data", envvar="FRAMED_DATA", help="The data folder.")]
-HttpPort = Annotated[int | None, typer.Option("--http-port", help="Port of the pages and the API.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-_TIMEOUT_S = 60.0
+
+def _note_json(context: typer.Context, value: bool) -> bool:
+    context.meta["framed.json"] = value
+    return value
+
+
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="config.yaml; else the usual places are looked at.")
+]
+Data = Annotated[Path | None, typer.Option("--data", metavar="FOLDER", envvar="FRAMED_DATA", help="The data folder.")]
+HttpPort = Annotated[
+    int | None, typer.Option("--http-port", metavar="PORT", min=0, max=65_535, help="Port of the pages and the API.")
+]
+AsJson = Annotated[bool, typer.Option("--json", callback=_note_json, help="Print JSON.")]
 
 
 def main() -> NoReturn:
-    """Errors meant for people are one sentence on stderr: status 2 for the configuration, 1 for the rest."""
-    try:
-        app()
-    except FramedError as error:
-        print(error.message, file=sys.stderr)
-        sys.exit(2 if isinstance(error, ConfigError) else 1)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader has gone, as with `| head`; nothing is left to say
-        sys.exit(1)
+    terminal.forgive()
+    app()
     sys.exit(0)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"framed {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def framed(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Puts a home's photos, on request, on every picture frame in the house."""
 
 
 # -- the daemon and the reference frame ----------------------------------------------------------------------------
@@ -54,86 +91,92 @@ def main() -> NoReturn:
 @app.command()
 def run(
     config: ConfigFile = None,
-    photos: Annotated[list[Path] | None, typer.Option("--photos", help="A folder of photos; may be repeated.")] = None,
+    photos: Annotated[
+        list[Path] | None,
+        typer.Option("--photos", metavar="FOLDER", help="A folder of photos, beside those of config.yaml; repeatable."),
+    ] = None,
     data: Data = None,
     http_port: HttpPort = None,
-    mqtt_port: Annotated[int | None, typer.Option("--mqtt-port", help="Port of the MQTT broker.")] = None,
-    samples: Annotated[bool, typer.Option("--samples", help="Write sample photos and show those too.")] = False,
+    mqtt_port: Annotated[
+        int | None, typer.Option("--mqtt-port", metavar="PORT", min=1, max=65_535, help="Port of the MQTT broker.")
+    ] = None,
+    samples: Annotated[
+        bool, typer.Option("--samples", help="Show sample photos where no folder of photos is named.")
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run framed until it is told to stop."""
     import asyncio
+    import gc
 
+    gc.disable()  # thousands of objects are made that stay: collecting among them costs a tenth of the start
     from framed.logs import configure
 
     settings = _load(config, data, http_port, mqtt_port)
-    folders = [_folder(path) for path in photos or ()]
-    if samples:
-        folders.append(_write_samples(settings.data_dir / "sample-photos"))
-    if folders:
-        settings = _load(config, data, http_port, mqtt_port, folders)
+    roots = [root.model_dump() for root in settings.library.roots]
+    roots += [{"path": folder} for path in photos or () if (folder := _folder(path)) not in _paths(roots)]
+    sentence = "my best photos"
+    if samples and not roots:
+        roots, sentence = [{"path": _write_samples(settings.data_dir / "sample-photos")}], "cats"
+    settings = _load(config, data, http_port, mqtt_port, roots)
     configure(settings.logging.level, settings.logging.format)
 
     from framed.app import serve
 
-    asyncio.run(serve(settings, _say_ready))
+    def ready(running: "App") -> None:
+        from framed.welcome import Welcome
+
+        at = remote.Where(settings.data_dir, settings.http.host or "", running.web.port)
+        running._background(Welcome(running, at, sentence=sentence, as_json=as_json).run(), "welcome")
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+
+    asyncio.run(serve(settings, ready))
 
 
-def _folder(path: Path) -> Path:
+def _paths(roots: list[dict[str, Any]]) -> list[str]:
+    return [root["path"] for root in roots]
+
+
+def _folder(path: Path) -> str:
     path = path.expanduser().absolute()
+    if not path.exists():
+        raise ConfigError(f"--photos: there is no folder {path} on this machine.")
     if not path.is_dir():
-        raise ConfigError(f"--photos: {path} is no folder on this machine.")
-    return path
+        raise ConfigError(f"--photos: {path} is a file, and a folder of photos is wanted.")
+    return str(path)
 
 
-def _write_samples(folder: Path) -> Path:
+def _write_samples(folder: Path) -> str:
     """In a process of its own: the daemon does not load Pillow."""
     import subprocess
 
+    from framed import samples
+
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        subprocess.run([sys.executable, "-m", "framed.samples", str(folder)], check=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise Unavailable(f"The sample photos could not be written to {folder}: {error}.") from error
-    return folder
-
-
-def _say_ready(running: "App") -> None:
-    mqtt, end = running.config.mqtt, running.endpoint
-    out.print(f"\nframed is running. Open {running.base_url}/?token={running.token}")
-    if end is None:
-        out.print(f"It uses the MQTT broker at {mqtt.host}:{mqtt.port}.")
-    else:
-        passwords = running.config.data_dir / "broker"
-        out.print(f"Its own MQTT broker ({end.kind}) listens at {end.host}:{end.port}.")
-        out.print(f"Home Assistant signs in there as `home`; the passwords are in {passwords}/.")
-    out.print(f"Try: {_again(running.config)}      Ctrl+C stops it.\n")
-
-
-def _again(config: "Config") -> str:
-    """The command that asks this daemon, whatever folder and port it was started with."""
-    import shlex
-
-    from framed.config import Config, Http
-
-    words = [sys.argv[0] if sys.argv[0].endswith("framed") else "framed", "ask"]
-    if config.data_dir != Config().data_dir:
-        words += ["--data", str(config.data_dir)]
-    if config.http.port != Http().port:
-        words += ["--http-port", str(config.http.port)]
-    return shlex.join(words) + ' "cats"'
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if samples.incomplete(folder):
+            subprocess.run([sys.executable, "-m", "framed.samples", str(folder)], check=True)
+    except OSError as error:
+        raise Unavailable(f"The data folder {folder.parent} cannot be written: {error.strerror}.") from error
+    except subprocess.CalledProcessError as error:
+        raise Unavailable(f"The sample photos could not be written to {folder}.") from error
+    return str(folder)
 
 
 @app.command()
 def frame(
-    name: Annotated[str, typer.Option(help="Short name: a-z, 0-9, - and _.")],
-    size: Annotated[str, typer.Option(help="The panel's size, such as 800x480.")],
-    out_file: Annotated[Path, typer.Option("--out", help="The picture file: .png, .jpg or .bmp.")],
+    name: Annotated[str, typer.Option(metavar="NAME", help="Short name: a-z, 0-9, - and _.")],
+    size: Annotated[str, typer.Option(metavar="WxH", help="The panel's size, such as 800x480.")],
+    out_file: Annotated[Path, typer.Option("--out", metavar="FILE", help="The picture file: .png, .jpg or .bmp.")],
     broker: Annotated[
-        str, typer.Option(envvar="FRAMED_BROKER", help="mqtt://user:password@host:port")
+        str, typer.Option(metavar="URL", envvar="FRAMED_BROKER", help="mqtt://user:password@host:port")
     ] = "mqtt://127.0.0.1:1883",
-    title: Annotated[str, typer.Option(help="The name people say.")] = "",
-    delivery: Annotated[str, typer.Option(help="url or mqtt.")] = "url",
+    title: Annotated[str, typer.Option(metavar="TEXT", help="The name people say.")] = "",
+    delivery: Annotated[str, typer.Option(metavar="url|mqtt", help="How the picture comes.")] = "url",
     once: Annotated[bool, typer.Option("--once", help="Show one picture and end.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Be a picture frame: write what framed wants shown to a file."""
     import asyncio
@@ -148,12 +191,9 @@ def frame(
     try:
         options = FrameClientOptions.model_validate({**given, "delivery": delivery, "once": once})
     except ValidationError as error:
-        raise bad_request(error) from error
-    configure("info", "auto")
-    try:
-        asyncio.run(run_frame(options))
-    except KeyboardInterrupt:
-        raise typer.Exit(0) from None
+        raise ConfigError(bad_request(error).message) from error
+    configure("info", "json" if as_json else "auto")
+    asyncio.run(run_frame(options))
 
 
 # -- asking the daemon ---------------------------------------------------------------------------------------------
@@ -162,7 +202,7 @@ def frame(
 @app.command()
 def ask(
     text: Annotated[str, typer.Argument(help='Such as "beach photos from last summer".')],
-    frame: Annotated[str | None, typer.Option(help="The frame to show them on.")] = None,
+    frame: Annotated[str | None, typer.Option(metavar="NAME", help="The frame to show them on.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing.")] = False,
     config: ConfigFile = None,
     data: Data = None,
@@ -173,59 +213,82 @@ def ask(
     wanted: dict[str, Any] = {"text": text, "dry_run": dry_run, "source": "cli"}
     if frame is not None:
         wanted["frame"] = frame
-    answer = _call("ask", wanted, _load(config, data, http_port))
-    _print(answer, as_json, lambda: _print_found(answer))
+    answer = call("ask", wanted, remote.where(config, data, http_port))
+    terminal.show(answer, as_json, lambda: _print_asked(answer, dry_run))
 
 
 @app.command()
 def plan(
-    text: str, config: ConfigFile = None, data: Data = None, http_port: HttpPort = None, as_json: AsJson = False
+    text: Annotated[str, typer.Argument(help='Such as "Christmas 2019 without dad".')],
+    config: ConfigFile = None,
+    data: Data = None,
+    http_port: HttpPort = None,
+    as_json: AsJson = False,
 ) -> None:
     """Say how a sentence is understood."""
-    answer = _call("playlist/plan", {"text": text}, _load(config, data, http_port))
+    answer = call("playlist/plan", {"text": text}, remote.where(config, data, http_port))
 
     def words() -> None:
-        out.print(_words(answer.get("understood")))
-        if answer.get("unknown"):
-            out.print(f"Not understood: {_words(answer['unknown'])}")
+        terminal.say(f"Understood: {terminal.written(answer.get('understood'))}")
+        for sentence in answer.get("unknown", []):
+            terminal.say(str(sentence))
 
-    _print(answer, as_json, words)
+    terminal.show(answer, as_json, words)
 
 
 @app.command()
 def search(
-    text: str,
-    limit: Annotated[int, typer.Option(min=1, max=500)] = 20,
+    text: Annotated[str, typer.Argument(help='Such as "snow in the mountains".')],
+    limit: Annotated[int, typer.Option(metavar="NUMBER", min=1, max=500, help="The most to list.")] = 20,
     config: ConfigFile = None,
     data: Data = None,
     http_port: HttpPort = None,
     as_json: AsJson = False,
 ) -> None:
     """Find photos without showing them."""
-    answer = _call("photo/search", {"text": text, "limit": limit}, _load(config, data, http_port))
-    _print(answer, as_json, lambda: _print_found(answer))
+    answer = call("photo/search", {"text": text, "limit": limit}, remote.where(config, data, http_port))
+
+    def words() -> None:
+        listed, matched = len(answer["items"]), int(answer.get("matched", 0))
+        if listed:
+            of_all = f" of {matched:,}" if matched > listed else ""
+            terminal.say(f"Found {listed:,}{of_all}:")
+            _print_items(answer)
+        else:
+            terminal.say(str(answer.get("speech", "")))
+        _print_remarks(answer)
+
+    terminal.show(answer, as_json, words)
 
 
 @app.command()
 def status(config: ConfigFile = None, data: Data = None, http_port: HttpPort = None, as_json: AsJson = False) -> None:
     """Say how framed is doing."""
-    answer = _call("health", {}, _load(config, data, http_port))
+    at = remote.where(config, data, http_port)
+    answer = call("health", {}, at)
 
     def words() -> None:
         queue, mqtt = answer["queue"], answer["mqtt"]
-        out.print(f"framed has been running for {answer['uptime_s'] // 60} min with {answer['memory_mb']:.0f} MB.")
-        library = answer["library"]
-        out.print(f"Photos: {library['photos']:,}, {library['pending']:,} still to be looked at.")
-        if library["failed"]:
-            count = "1 file" if library["failed"] == 1 else f"{library['failed']:,} files"
-            out.print(f"{count} cannot be read; `framed photos` says why.")
-        out.print(f"Jobs: {queue['queued']} waiting, {queue['running']} running, {queue['failed']} failed.")
-        out.print(f"MQTT: {'connected' if mqtt['connected'] else 'not connected'}.")
-        out.print(f"Errors in the last hour: {answer['errors_1h']}.")
+        terminal.say(f"framed has been up for {terminal.lasted(answer['uptime_s'])}.")
+        if library := answer.get("library"):
+            terminal.say(_library_words(library))
+        terminal.say(f"Jobs: {queue['queued']} waiting, {queue['running']} running, {queue['failed']} failed.")
+        terminal.say(f"MQTT: {'connected' if mqtt['connected'] else 'not connected'}.")
+        terminal.say(f"Memory: {answer['memory_mb']:.0f} MB. Errors in the last hour: {answer['errors_1h']}.")
         if answer.get("problem"):
-            out.print(f"Problem: {answer['problem']}")
+            terminal.say(f"Problem: {answer['problem']}")
 
-    _print(answer, as_json, words)
+    terminal.show(answer, as_json, words)
+
+
+def _library_words(library: dict[str, Any]) -> str:
+    parts = [f"{library['analysed']:,} ready"]
+    if library["pending"]:
+        left = f", about {terminal.lasted(library['eta_s'])}" if "eta_s" in library else ""
+        parts.append(f"{library['pending']:,} waiting{left}")
+    if library["failed"]:
+        parts.append(f"{library['failed']:,} could not be read")
+    return f"Photos: {'; '.join(parts)}."
 
 
 @app.command()
@@ -241,48 +304,89 @@ def rescan(
     wanted: dict[str, Any] = {"confirm": confirm}
     if path is not None:
         wanted["path"] = str(path.expanduser().absolute())
-    answer = _call("library/rescan", wanted, _load(config, data, http_port))
-    _print(answer, as_json, lambda: out.print(f"Scanning. `framed jobs` says how it ends (job {answer['job']})."))
+    answer = call("library/rescan", wanted, remote.where(config, data, http_port))
+    terminal.show(
+        answer, as_json, lambda: terminal.say(f"Scanning. `framed jobs` says how it ends (job {answer['job']}).")
+    )
 
 
 @app.command()
 def photos(
     state: Annotated[
-        str, typer.Option(help="failed, pending, completed, partial, gone, hidden or favourite.")
+        str,
+        typer.Option(metavar="STATE", help="failed, pending, completed, partial, gone, hidden or favourite."),
     ] = "failed",
-    limit: Annotated[int, typer.Option(min=1, max=1000)] = 100,
+    limit: Annotated[int, typer.Option(metavar="NUMBER", min=1, max=1000, help="The most to list.")] = 100,
     config: ConfigFile = None,
     data: Data = None,
     http_port: HttpPort = None,
     as_json: AsJson = False,
 ) -> None:
-    """List photos by state; those that could not be read, with the reason, unless told otherwise."""
-    answer = _call("photo/list", {"state": state, "limit": limit}, _load(config, data, http_port))
-    _print(answer, as_json, lambda: _table(answer["items"], ("photo", "path", "problem", "caption")))
+    """List photos by state: unless told otherwise those that could not be read, with the reason."""
+    answer = call("photo/list", {"state": state, "limit": limit}, remote.where(config, data, http_port))
+    none = "Every photo could be read." if state == "failed" else f"There are no photos with state {state}."
+    columns = ("photo", "path", "problem", "caption")
+    terminal.show(answer, as_json, lambda: terminal.table(answer["items"], columns, empty=none))
 
 
 @app.command()
 def frames(config: ConfigFile = None, data: Data = None, http_port: HttpPort = None, as_json: AsJson = False) -> None:
     """List the frames and what they show."""
-    answer = _call("frame/list", {}, _load(config, data, http_port))
-    columns = ("frame", "name", "width", "height", "playlist_name", "caption", "paused", "error")
-    _print(answer, as_json, lambda: _table(answer["items"], columns))
+    answer = call("frame/list", {}, remote.where(config, data, http_port))
+    rows = [
+        {
+            **item,
+            "size": f"{item['width']}×{item['height']}" if item.get("width") else "",
+            "line": "online" if item.get("online") else "offline",
+            "plays": item.get("playlist_name"),
+            "paused": "paused" if item.get("paused") else "",
+        }
+        for item in answer["items"]
+    ]
+    columns = ("frame", "name", "size", *(("line",) if any("online" in row for row in rows) else ()))
+    terminal.show(
+        answer,
+        as_json,
+        lambda: terminal.table(rows, (*columns, "paused", "plays", "caption", "error"), empty="No frame is known yet."),
+    )
 
 
 @app.command()
 def jobs(config: ConfigFile = None, data: Data = None, http_port: HttpPort = None, as_json: AsJson = False) -> None:
-    """List the long work."""
-    answer = _call("job/list", {}, _load(config, data, http_port))
-    _print(answer, as_json, lambda: _table(answer["items"], ("id", "kind", "state", "progress", "step", "error")))
+    """List the long work, the newest first."""
+    answer = call("job/list", {}, remote.where(config, data, http_port))
+    rows = [{**job, "progress": f"{100 * float(job.get('progress') or 0):.0f} %"} for job in answer["items"]]
+    columns = ("id", "kind", "state", "progress", "step", "error")
+    terminal.show(answer, as_json, lambda: terminal.table(rows, columns, empty="There is no long work."))
 
 
 @app.command()
 def link(
-    frame: str, config: ConfigFile = None, data: Data = None, http_port: HttpPort = None, as_json: AsJson = False
+    frame: Annotated[str | None, typer.Argument(help="The frame's name; without it: your own page.")] = None,
+    new: Annotated[bool, typer.Option("--new", help="Make another; the frame's earlier link ends.")] = False,
+    config: ConfigFile = None,
+    data: Data = None,
+    http_port: HttpPort = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Print the address to open in a browser that is to be the frame."""
-    answer = _call("frame/link", {"frame": frame}, _load(config, data, http_port))
-    _print(answer, as_json, lambda: out.print(answer["link"]))
+    """Print the address to open in a browser: that of a frame, or your own page."""
+    at = remote.where(config, data, http_port)
+    if frame is None:
+        call("health", {}, at)  # says what is wrong, if the token or the port is
+        answer: dict[str, Any] = {"link": f"http://{at.host}:{at.port}/?token={at.token()}"}
+    elif new:
+        answer = call("frame/link", {"frame": frame}, at)
+    else:
+        answer = _link_of(frame, call("frame/list", {}, at)["items"], at)
+    terminal.show(answer, as_json, lambda: terminal.say(answer["link"]))
+
+
+def _link_of(wanted: str, listed: list[dict[str, Any]], at: remote.Where) -> dict[str, Any]:
+    for item in listed:
+        if wanted.casefold() in (str(item["frame"]).casefold(), str(item.get("name", "")).casefold()):
+            return {"frame": item["frame"], "link": item["link"]}
+    known = ", ".join(str(item["frame"]) for item in listed) or "none yet"
+    raise Unavailable(f"There is no frame {wanted[:40]!r}. The frames are: {known}.")
 
 
 # -- looking at this machine ---------------------------------------------------------------------------------------
@@ -295,134 +399,77 @@ def check(config: ConfigFile = None, data: Data = None, http_port: HttpPort = No
 
     settings = _load(config, data, http_port)
     used = configuration.find(config)
-    missing = [str(root.path) for root in settings.library.roots if not Path(root.path).expanduser().is_dir()]
+    missing = [root.path for root in settings.library.roots if not Path(root.path).is_dir()]
     said = {"config": str(used) if used else None, "data_dir": str(settings.data_dir), "missing_folders": missing}
 
     def words() -> None:
-        out.print(f"{used} is right." if used else "There is no config.yaml; the defaults are used.")
-        out.print(f"Data folder: {settings.data_dir}")
-        for path in missing:
-            out.print(f"This folder of photos is not there now: {path}")
+        terminal.say(f"{used} is right." if used else "There is no config.yaml: the defaults are used.")
+        terminal.say(f"Data folder: {settings.data_dir}")
+        for root in settings.library.roots:
+            terminal.say(f"Photos: {root.path}{' (not there now)' if root.path in missing else ''}")
 
-    _print(said, as_json, words)
+    terminal.show(said, as_json, words)
+    if missing:
+        raise typer.Exit(1)
 
 
 @app.command()
-def contract(config: ConfigFile = None, data: Data = None, http_port: HttpPort = None, as_json: AsJson = False) -> None:
-    """Print the MQTT topics and the JSON Schemas of the requests."""
-    from framed.contract import TOPICS, schemas
+def contract(
+    as_json: AsJson = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print docs/contract.md.")] = False,
+) -> None:
+    """Print the MQTT topics, the requests, the error codes, the HTTP addresses and the JSON Schemas."""
+    from framed import contract as written
 
-    known = schemas()
-    document = {"topics": [topic._asdict() for topic in TOPICS], "schemas": known}
+    if markdown:
+        print(written.markdown(), end="")
+        return
 
     def words() -> None:
-        _table((topic._asdict() for topic in TOPICS), ("topic", "direction", "retained", "qos", "meaning"))
-        out.print_json(json.dumps(known))
+        for title, _, heads, rows in written.sections():
+            terminal.say(f"{title.upper()}\n")
+            plain = [dict(zip(heads, (cell.replace("`", "") for cell in row), strict=True)) for row in rows]
+            terminal.table(plain, heads)
+            print()
+        terminal.say("JSON SCHEMAS\n")
+        print(json.dumps(written.schemas(), indent=2))
 
-    _print(document, as_json, words)
+    terminal.show(written.document() if as_json else {}, as_json, words)
 
 
 @app.command()
 def doctor(config: ConfigFile = None, data: Data = None, http_port: HttpPort = None, as_json: AsJson = False) -> None:
     """Look at this machine for what framed needs, and say how to mend what is missing."""
-    settings = _load(config, data, http_port)
-    found = [dict(zip(("state", "what", "said"), row, strict=True)) for row in _examine(settings)]
-    _print({"items": found}, as_json, lambda: _table(found, ("state", "what", "said")))
-    if any(row["state"] == "wrong" for row in found):
+    from framed import doctor as examination
+
+    found = []
+    try:
+        used = _found(config)
+        settings = _load(config, data, http_port)
+    except ConfigError as error:
+        found.append(examination.broken_configuration(error.message))
+        settings, used = _load_defaults(data, http_port), None
+    at = remote.Where(settings.data_dir, settings.http.host or "127.0.0.1", settings.http.port)
+    found += [row for row in examination.examine(settings, at, used) if not (found and row.what == "configuration")]
+    good = all(row.state != "wrong" for row in found)
+    document = {"good": good, "items": [row._asdict() for row in found]}
+
+    def words() -> None:
+        terminal.table((row._asdict() for row in found), ("state", "what", "said", "mend"))
+        terminal.say("framed can run here." if good else "Something that framed needs is wrong.")
+
+    terminal.show(document, as_json, words)
+    if not good:
         raise typer.Exit(1)
 
 
-_Row = tuple[str, str, str]
+# -- configuration and printing ------------------------------------------------------------------------------------
 
 
-def _examine(settings: "Config") -> Iterable[_Row]:
-    import platform
-    import shutil
+def _found(config: Path | None) -> Path | None:
+    from framed.config import find
 
-    from framed.models import catalogue
-
-    yield ("good", "Python", platform.python_version())
-    yield _sqlite()
-    for task, entry in catalogue.report().items():
-        ready = entry["state"] == "ready"
-        yield ("good" if ready else "missing", task, entry["reason"] or f"{entry['backend']} {entry['model']}".strip())
-    if settings.mqtt.host is not None:
-        yield ("good", "MQTT broker", f"configured: {settings.mqtt.host}:{settings.mqtt.port}")
-    elif where := shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"):
-        yield ("good", "MQTT broker", where)
-    else:
-        mend = "brew install mosquitto" if sys.platform == "darwin" else "sudo apt install mosquitto"
-        yield ("missing", "MQTT broker", f"Mosquitto is not installed; iotcore stands in, for a trial. {mend}")
-    yield from _formats()
-    yield from _folder_rows(settings.data_dir)
-    if (limit := _inotify_limit()) is not None:
-        mend = "" if limit >= 65_536 else "; for large libraries: sudo sysctl fs.inotify.max_user_watches=524288"
-        yield ("good" if not mend else "low", "watched folders", f"at most {limit:,}{mend}")
-    yield _port(settings)
-
-
-def _sqlite() -> _Row:
-    try:
-        from pysqlite3 import dbapi2 as sqlite
-
-        return ("good", "SQLite", f"{sqlite.sqlite_version} (pysqlite3)")
-    except ImportError:
-        import sqlite3
-
-        return ("missing", "SQLite", f"{sqlite3.sqlite_version} of Python; pysqlite3 is missing: install framed again")
-
-
-def _formats() -> Iterable[_Row]:
-    from PIL import __version__, features
-
-    yield ("good", "Pillow", __version__)
-    try:
-        from pillow_heif import libheif_version
-
-        yield ("good", "HEIC", f"libheif {libheif_version()}")
-    except ImportError as error:
-        yield ("missing", "HEIC", f"pillow-heif cannot be imported ({error}); install framed again")
-    avif = features.check("avif")
-    yield ("good" if avif else "missing", "AVIF", "Pillow reads it" if avif else "this Pillow does not read it")
-
-
-def _folder_rows(folder: Path) -> Iterable[_Row]:
-    import shutil
-
-    there = next(place for place in (folder, *folder.parents) if place.exists())
-    writable = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
-    said = str(folder) if there == folder else f"{folder} will be made"
-    yield ("good", "data folder", said) if writable else ("wrong", "data folder", f"{there} may not be written to")
-    free = shutil.disk_usage(there).free / 1e9
-    yield ("good" if free > 5 else "low", "disk space", f"{free:.1f} GB free")
-
-
-def _inotify_limit() -> int | None:
-    try:
-        return int(Path("/proc/sys/fs/inotify/max_user_watches").read_text())
-    except (OSError, ValueError):
-        return None  # not Linux
-
-
-def _port(settings: "Config") -> _Row:
-    import socket
-
-    what = f"port {settings.http.port}"
-    try:
-        _http("GET", settings, "/healthz")
-        return ("good", what, "framed answers there")
-    except FramedError:
-        pass  # not framed: is it free, then?
-    with socket.socket() as trial:
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            trial.bind((settings.http.host or "0.0.0.0", settings.http.port))
-        except OSError as error:
-            return ("wrong", what, f"cannot be used: {error.strerror}; choose another with --http-port")
-    return ("good", what, "free; framed is not running")
-
-
-# -- configuration, requests, printing -----------------------------------------------------------------------------
+    return find(config)
 
 
 def _load(
@@ -430,10 +477,26 @@ def _load(
     data: Path | None,
     http_port: int | None,
     mqtt_port: int | None = None,
-    folders: list[Path] | None = None,
+    roots: list[dict[str, Any]] | None = None,
 ) -> "Config":
     from framed import config as configuration
 
+    return configuration.load(configuration.find(config), _options(data, http_port, mqtt_port, roots))
+
+
+def _load_defaults(data: Path | None, http_port: int | None) -> "Config":
+    from framed import config as configuration
+
+    return configuration.load(None, _options(data, http_port))
+
+
+def _options(
+    data: Path | None,
+    http_port: int | None,
+    mqtt_port: int | None = None,
+    roots: list[dict[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """What was given on the command line, as it would stand in config.yaml."""
     over: dict[str, Any] = {}
     if data is not None:
         over["data_dir"] = str(data)
@@ -441,92 +504,29 @@ def _load(
         over["http"] = {"port": http_port}
     if mqtt_port is not None:
         over["mqtt"] = {"port": mqtt_port}
-    if folders:
-        over["library"] = {"roots": [{"path": str(folder)} for folder in folders]}
-    return configuration.load(configuration.find(config), over)
+    if roots:
+        over["library"] = {"roots": roots}
+    return over
 
 
-def _call(verb: str, payload: dict[str, Any], settings: "Config") -> dict[str, Any]:
-    """The `data` of the daemon's answer; its error is raised with its own sentence."""
-    path = settings.data_dir / "token"
-    try:
-        token = path.read_text().strip()
-    except FileNotFoundError:
-        token = ""  # never started with this folder; the daemon that answers, if one does, says so
-    except OSError as error:
-        raise Unavailable(f"The token in {path} cannot be read: {error.strerror}.") from error
-    answer = _http("POST", settings, f"/api/v1/{verb}", payload, token)
-    if answer.get("status") not in ("ok", "accepted"):
-        said = answer.get("error") or {}
-        if said.get("code") == "refused":
-            raise Unavailable(f"framed refuses the token in {path}: is --data the folder it runs with?")
-        raise BadRequest(str(said.get("message", "framed answered something that is no answer.")))
-    found = answer.get("data")
-    return found if isinstance(found, dict) else {}
+def _print_asked(answer: dict[str, Any], dry_run: bool) -> None:
+    terminal.say(str(answer.get("speech", "")))
+    if answer["items"] and dry_run:
+        terminal.say("Nothing was changed.")
+    elif answer["items"] and answer.get("frame") is None:
+        terminal.say("No frame was named, so every frame keeps its picture. Name one with --frame.")
+    _print_items(answer)
+    _print_remarks(answer)
 
 
-def _http(
-    method: str, settings: "Config", path: str, payload: dict[str, Any] | None = None, token: str = ""
-) -> dict[str, Any]:
-    import http.client
-
-    host = settings.http.host if settings.http.host not in (None, "", "0.0.0.0", "::") else "127.0.0.1"
-    connection = http.client.HTTPConnection(str(host), settings.http.port, timeout=_TIMEOUT_S)
-    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
-    where = f"{host}:{settings.http.port}"
-    try:
-        connection.request(method, path, None if payload is None else json.dumps(payload), headers)
-        document = json.loads(connection.getresponse().read())
-    except TimeoutError as error:
-        raise Unavailable(f"framed at {where} did not answer within {_TIMEOUT_S:.0f} s.") from error
-    except OSError as error:
-        raise Unavailable(f"framed is not running at {where}: start it with `make run` or `framed run`.") from error
-    except (ValueError, http.client.HTTPException) as error:
-        raise Unavailable(f"What answers at {where} is not framed; choose its port with --http-port.") from error
-    finally:
-        connection.close()
-    if not isinstance(document, dict) or "status" not in document:
-        raise Unavailable(f"What answers at {where} is not framed; choose its port with --http-port.")
-    return document
+def _print_items(answer: dict[str, Any]) -> None:
+    if answer["items"]:
+        terminal.table(answer["items"], ("path", "why"))
 
 
-def _print(document: dict[str, Any], as_json: bool, words: Callable[[], None]) -> None:
-    if as_json:
-        print(json.dumps(document, ensure_ascii=False, indent=2))
-    else:
-        words()
-
-
-def _print_found(answer: dict[str, Any]) -> None:
-    out.print(_words(answer.get("speech")))
-    rows = [{**item, "why": _words(item.get("why"))} for item in answer.get("items", [])]
-    if rows:
-        _table(rows, ("photo", "path", "score", "why"))
-
-
-def _table(rows: Iterable[dict[str, Any]], columns: tuple[str, ...]) -> None:
-    """Only columns that hold something. Cells are Text: what a photo or a frame is called is never markup."""
-    listed = list(rows)
-    used = [column for column in columns if any(row.get(column) not in (None, "") for row in listed)]
-    if not used:
-        out.print("There are none.")
-        return
-    table = Table(box=None, header_style="bold")
-    for column in used:
-        table.add_column(column.replace("_", " "), overflow="fold")
-    for row in listed:
-        table.add_row(*(Text(_words(row.get(column))) for column in used))
-    Console().print(table)
-
-
-def _words(value: Any) -> str:
-    match value:
-        case None:
-            return ""
-        case bool():
-            return "yes" if value else "no"
-        case list():
-            return ", ".join(_words(part) for part in value)
-        case dict():
-            return str(value.get("message") or json.dumps(value, ensure_ascii=False))
-    return "".join(character if character.isprintable() else " " for character in str(value))
+def _print_remarks(answer: dict[str, Any]) -> None:
+    for sentence in answer.get("relaxed", []):
+        terminal.say(f"{str(sentence)[:1].upper()}{str(sentence)[1:]}.")
+    left_out = {str(reason): int(count) for reason, count in (answer.get("left_out") or {}).items() if count}
+    if left_out:
+        terminal.say(f"Left out: {', '.join(f'{count:,} {reason}' for reason, count in left_out.items())}.")

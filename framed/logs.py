@@ -3,9 +3,19 @@
 import logging
 import sys
 from collections.abc import Callable, MutableMapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO, cast
 
 import structlog
+
+
+class _Stderr:
+    """The stderr of the moment: a progress bar puts its own in place, so that lines appear above it."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
 
 
 class Fold(Protocol):
@@ -31,7 +41,7 @@ def configure(level: str, style: str) -> None:
         _by_level,
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=False),
+        structlog.processors.TimeStamper(fmt="iso" if as_json else "%H:%M:%S", utc=False),
         structlog.processors.StackInfoRenderer(),
         _to_topic,
         _written,
@@ -43,7 +53,7 @@ def configure(level: str, style: str) -> None:
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Stderr())),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, handlers=[_Bridge()], force=True)

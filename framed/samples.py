@@ -74,7 +74,7 @@ def write(folder: Path) -> list[str]:
     folder.mkdir(parents=True, exist_ok=True)
     sources = {package: _source(package) for package in _FOLDERS}
     for sample in SAMPLES:
-        source, target = sources[sample.package], folder / f"{sample.name.replace(' ', '-')}.jpg"
+        source, target = sources[sample.package], _target(folder, sample)
         if source is not None and (source / sample.file).is_file() and not target.exists():
             _write_one(source / sample.file, target, sample)
     return [
@@ -82,6 +82,20 @@ def write(folder: Path) -> list[str]:
         for package, source in sources.items()
         if source is None
     ]
+
+
+def incomplete(folder: Path) -> bool:
+    """Whether `write` would write something."""
+    sources = {package: _source(package) for package in _FOLDERS}
+    return any(
+        source is not None and not _target(folder, sample).exists() and (source / sample.file).is_file()
+        for sample in SAMPLES
+        for source in (sources[sample.package],)
+    )
+
+
+def _target(folder: Path, sample: Sample) -> Path:
+    return folder / f"{sample.name.replace(' ', '-')}.jpg"
 
 
 def _source(package: str) -> Path | None:

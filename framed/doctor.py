@@ -1,0 +1,396 @@
+"""Looks at this machine for what framed needs, and says how to mend what is missing."""
+
+import asyncio
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from framed import remote
+from framed.errors import FramedError
+from framed.remote import Where
+from framed.terminal import counted
+
+if TYPE_CHECKING:
+    from framed.config import Config
+
+State = Literal["good", "note", "wrong"]
+NEEDED = ("examine", "render", "tags", "text_embedding", "places")
+"""Tasks that the main job cannot be done without; the others are more than that."""
+
+_REINSTALL = "make setup"
+_FREE_MB = (300, 5_000)
+_WATCHES = 65_536
+_OLDEST = 1_735_689_600  # 2025: a clock before it was never set
+_GPU_FILES = ("/dev/nvidia0", "/dev/kfd", "/dev/dri/renderD128")
+_GPU_CODE = """
+import json, torch
+names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+xpu = hasattr(torch, "xpu") and torch.xpu.is_available()
+mps = hasattr(torch.backends, "mps") and torch.backends.mps.is_available()
+print(json.dumps({"torch": torch.__version__, "cuda": names, "xpu": bool(xpu), "mps": bool(mps)}))
+"""
+
+
+class Finding(NamedTuple):
+    """`wrong`: framed, or a part of it, does not work. `note`: it works, and could do better."""
+
+    what: str
+    state: State
+    said: str
+    mend: str = ""
+
+
+def examine(settings: "Config", at: Where, used: Path | None) -> Iterator[Finding]:
+    """Every finding, the quick ones first; asks the daemon too where it runs."""
+    yield Finding("configuration", "good", str(used) if used else "no config.yaml: the defaults")
+    running = remote.runs(at)
+    yield _python()
+    yield _packages()
+    yield _sqlite()
+    yield from _formats()
+    yield from _tasks()
+    yield _device(settings)
+    yield from _data(settings.data_dir)
+    yield from _photos(settings)
+    yield from _watches()
+    yield from _daemon(at) if running else _ports(settings, at)
+    yield from _broker(settings)
+    yield from _clock(settings)
+    yield from _service()
+
+
+def broken_configuration(message: str) -> Finding:
+    return Finding("configuration", "wrong", message, "mend config.yaml; config.yaml.example explains every key")
+
+
+# -- the installation ----------------------------------------------------------------------------------------------
+
+
+def _python() -> Finding:
+    return Finding("Python", "good", f"{platform.python_version()} at {sys.executable}")
+
+
+def _packages() -> Finding:
+    """The base requirements of the installed framed; versions are checked where `packaging` is at hand."""
+    try:
+        requires = importlib.metadata.requires("framed") or []
+    except importlib.metadata.PackageNotFoundError:
+        return Finding("packages", "wrong", "framed itself is not installed", _REINSTALL)
+    base = [line for line in requires if "extra ==" not in line]
+    faults = [fault for line in base if (fault := _fault(line))]
+    if faults:
+        return Finding("packages", "wrong", "; ".join(faults), _REINSTALL)
+    return Finding("packages", "good", f"all {len(base)} are here")
+
+
+def _fault(requirement: str) -> str | None:
+    name = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
+    try:
+        version = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return f"{name} is missing"
+    try:
+        from packaging.requirements import Requirement
+    except ImportError:
+        return None  # then only presence is known
+    wanted = Requirement(requirement)
+    if wanted.marker is not None and not wanted.marker.evaluate():
+        return None
+    return (
+        None if wanted.specifier.contains(version, prereleases=True) else f"{name} {version} is not {wanted.specifier}"
+    )
+
+
+def _sqlite() -> Finding:
+    try:
+        from pysqlite3 import dbapi2 as sqlite
+    except ImportError as error:
+        return Finding("SQLite", "wrong", f"pysqlite3 cannot be imported: {error}", _REINSTALL)
+    connection = sqlite.connect(":memory:")
+    try:
+        connection.execute("create virtual table words using fts5(text)")
+    except sqlite.Error as error:
+        return Finding("SQLite", "wrong", f"{sqlite.sqlite_version} without FTS5: {error}", _REINSTALL)
+    finally:
+        connection.close()
+    return Finding("SQLite", "good", f"{sqlite.sqlite_version} of pysqlite3, with FTS5")
+
+
+def _formats() -> Iterator[Finding]:
+    from PIL import __version__, features
+
+    read = ["JPEG", "PNG", "GIF", "TIFF", *(name for name in ("webp", "avif") if features.check(name))]
+    missing = [name.upper() for name in ("webp", "avif") if not features.check(name)]
+    for name, package in (("HEIC", "pillow_heif"), ("RAW", "rawpy")):
+        try:
+            __import__(package)
+            read.append(name)
+        except ImportError:
+            missing.append(name)
+    said = f"{', '.join(name.upper() for name in read)} (Pillow {__version__})"
+    yield Finding("formats", "good", said)
+    if missing:
+        yield Finding("formats", "wrong", f"{', '.join(missing)} cannot be read", _REINSTALL)
+
+
+def _tasks() -> Iterator[Finding]:
+    from framed.models import catalogue
+
+    for task, entry in catalogue.report().items():
+        name = f"{entry['backend']} {entry['model']}".strip()
+        if entry["state"] == "ready":
+            yield Finding(task, "good", f"{name}. {entry['reason']}".removesuffix(". "))
+        elif task in NEEDED:
+            yield Finding(task, "wrong", entry["reason"], _REINSTALL)
+        else:
+            yield Finding(task, "note", entry["reason"])
+
+
+def _device(settings: "Config") -> Finding:
+    wanted = settings.compute.device
+    there = [path for path in _GPU_FILES if Path(path).exists()] or (["mps"] if sys.platform == "darwin" else [])
+    if not there:
+        if wanted in ("auto", "cpu"):
+            return Finding("GPU", "good", f"none; {counted(os.cpu_count() or 1, 'processor core')} do everything")
+        return Finding("GPU", "wrong", f"compute.device is {wanted}, and there is no GPU", "set compute.device: auto")
+    found = _ask_torch()
+    if found is None:
+        return Finding("GPU", "note", f"{there[0]} is there, but torch does not start", _REINSTALL)
+    names = found["cuda"] or [name for name in ("xpu", "mps") if found[name]]
+    if names:
+        return Finding("GPU", "good", f"{', '.join(names)} (torch {found['torch']})")
+    said = f"{there[0]} is there, but torch {found['torch']} cannot use it; models run on the processor"
+    return Finding("GPU", "note" if wanted in ("auto", "cpu") else "wrong", said, "install the GPU's driver")
+
+
+def _ask_torch() -> dict[str, Any] | None:
+    """In a process of its own: torch is slow to import, and a broken driver may take its process along."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _GPU_CODE], capture_output=True, text=True, timeout=120, check=True
+        )
+        found: dict[str, Any] = json.loads(done.stdout)
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None  # the finding says that torch does not start
+    return found
+
+
+# -- folders -------------------------------------------------------------------------------------------------------
+
+
+def _data(folder: Path) -> Iterator[Finding]:
+    there = next((place for place in (folder, *folder.parents) if place.exists()), Path("/"))
+    if not there.is_dir():
+        yield Finding("data folder", "wrong", f"{there} is a file", "choose another folder with --data")
+        return
+    if os.access(there, os.W_OK | os.X_OK):
+        yield Finding("data folder", "good", str(folder) if there == folder else f"{folder} will be made")
+    else:
+        mend = f"sudo chown -R {os.environ.get('USER', '$USER')} {there}, or choose another with --data"
+        yield Finding("data folder", "wrong", f"{there} may not be written to", mend)
+    free_mb = shutil.disk_usage(there).free / 1e6
+    said = f"{free_mb / 1000:,.1f} GB free"
+    if free_mb < _FREE_MB[0]:
+        yield Finding("disk space", "wrong", said, "make room: nothing new can be stored")
+    elif free_mb < _FREE_MB[1]:
+        yield Finding("disk space", "note", said, "make room, or lower cache.previews_gb in config.yaml")
+    else:
+        yield Finding("disk space", "good", said)
+
+
+def _photos(settings: "Config") -> Iterator[Finding]:
+    from framed.library.mounts import mount_of, read_mounts
+
+    roots = settings.library.roots
+    if not roots:
+        yield Finding("photos", "note", "config.yaml names no folder of photos", "framed run --photos FOLDER")
+    mounts = read_mounts()
+    for root in roots:
+        path = Path(root.path)
+        if problem := _unreadable(path):
+            yield Finding("photos", "wrong", f"{path}: {problem[0]}", problem[1])
+            continue
+        mount = mount_of(os.fsencode(path), mounts)
+        how = " (network mount, looked through every minute)" if mount.remote else ""
+        yield Finding("photos", "good", f"{path}{how}")
+
+
+def _unreadable(path: Path) -> tuple[str, str] | None:
+    """What is wrong, and what to do."""
+    if not path.is_dir():
+        return ("there is no such folder", f"mount it, or take it out of library.roots: {path}")
+    try:
+        with os.scandir(path) as entries:
+            empty = next(entries, None) is None
+    except OSError as error:
+        return (f"it cannot be listed: {error.strerror}", f"give this user the right to read it: chmod -R a+rX {path}")
+    if empty:
+        return ("it is empty, so nothing in the library is touched", "is its disk mounted?")
+    return None
+
+
+def _watches() -> Iterator[Finding]:
+    try:
+        limit = int(Path("/proc/sys/fs/inotify/max_user_watches").read_text())
+    except (OSError, ValueError):
+        return  # not Linux: there is no such limit
+    said = f"up to {limit:,} folders are watched"
+    if limit < _WATCHES:
+        yield Finding("inotify", "note", said, "sudo sysctl fs.inotify.max_user_watches=524288")
+    else:
+        yield Finding("inotify", "good", said)
+
+
+# -- the daemon, ports, broker -------------------------------------------------------------------------------------
+
+
+def _daemon(at: Where) -> Iterator[Finding]:
+    try:
+        health = remote.call("health", {}, at)
+    except FramedError as error:
+        yield Finding("daemon", "wrong", error.message)
+        return
+    problem = health.get("problem")
+    if problem:
+        yield Finding("daemon", "wrong", problem)
+    else:
+        yield Finding("daemon", "good", f"runs at {at.host}:{at.port}, {health['memory_mb']:.0f} MB of memory")
+    if health.get("errors_1h"):
+        yield Finding("daemon", "note", f"{counted(health['errors_1h'], 'error')} in the last hour: its log has them")
+    failed = remote.call("photo/list", {"state": "failed", "limit": 1}, at).get("count", 0)
+    if failed:
+        yield Finding("photos", "note", f"{counted(failed, 'file')} could not be read", at.command("photos"))
+
+
+def _ports(settings: "Config", at: Where) -> Iterator[Finding]:
+    yield Finding("daemon", "note", f"framed is not running at {at.host}:{at.port}", at.command("run"))
+    wanted = [("HTTP port", settings.http.host or "0.0.0.0", settings.http.port, "--http-port")]
+    if settings.mqtt.host is None:
+        wanted.append(("MQTT port", settings.mqtt.bind, settings.mqtt.port, "--mqtt-port"))
+    for what, host, port, option in wanted:
+        if taken := _taken(host, port):
+            mend = f"choose another with {option}, or stop the program that has it: ss -ltnp 'sport = {port}'"
+            yield Finding(what, "wrong", f"{port} cannot be used: {taken}", mend)
+        else:
+            yield Finding(what, "good", f"{port} is free")
+
+
+def _taken(host: str, port: int) -> str | None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((host, port))
+        except OSError as error:
+            return error.strerror or str(error)
+    return None
+
+
+def _broker(settings: "Config") -> Iterator[Finding]:
+    mqtt = settings.mqtt
+    if mqtt.host is not None:
+        yield from _given_broker(settings)
+        return
+    from framed.mqtt.broker import usable_mosquitto
+
+    found = asyncio.run(usable_mosquitto())
+    if found is not None and mqtt.broker != "iotcore":
+        yield Finding("MQTT broker", "good", f"Mosquitto {found[1]} at {found[0]}, run by framed")
+        return
+    mend = "brew install mosquitto" if sys.platform == "darwin" else "sudo apt install mosquitto"
+    if importlib.util.find_spec("iotcore") is None:
+        yield Finding("MQTT broker", "wrong", "neither Mosquitto 2 nor iotcore is installed", mend)
+    elif mqtt.broker == "mosquitto":
+        yield Finding("MQTT broker", "wrong", "mqtt.broker is mosquitto, and Mosquitto 2 is not installed", mend)
+    else:
+        yield Finding("MQTT broker", "note", "iotcore stands in for Mosquitto: nothing survives its restart", mend)
+
+
+def _given_broker(settings: "Config") -> Iterator[Finding]:
+    """Connects as framed would, with another client id: one that is in use would throw the daemon out."""
+    from framed.mqtt.connection import probe
+    from framed.mqtt.settings import MqttSettings
+
+    mqtt = settings.mqtt
+    reached = MqttSettings(
+        host=str(mqtt.host),
+        port=mqtt.port,
+        username=mqtt.username,
+        password=mqtt.password,
+        protocol=mqtt.protocol,
+        tls=mqtt.tls,
+    )
+    problem = asyncio.run(probe(reached, f"framed-doctor-{os.getpid()}"))
+    if problem is None:
+        yield Finding("MQTT broker", "good", f"{mqtt.host}:{mqtt.port} lets framed in")
+    else:
+        yield Finding("MQTT broker", "wrong", problem, "the section mqtt of config.yaml says how to reach it")
+
+
+# -- clock and service ---------------------------------------------------------------------------------------------
+
+
+def _clock(settings: "Config") -> Iterator[Finding]:
+    now = time.time()
+    if now < _OLDEST:
+        yield Finding("clock", "wrong", f"it says {time.strftime('%Y-%m-%d')}", "sudo timedatectl set-ntp true")
+        return
+    zone, here = settings.ask.timezone, _zone_of_machine()
+    said = f"{time.strftime('%Y-%m-%d %H:%M')}; dates are understood in {zone}"
+    if here is not None and here != zone and _offset(here) != _offset(zone):
+        yield Finding("clock", "note", f"{said}, this machine is in {here}", f"set ask.timezone: {here}")
+    elif _said_by("timedatectl", "show", "--property=NTPSynchronized", "--value") == "no":
+        yield Finding("clock", "note", f"{said}; nothing keeps it right", "sudo timedatectl set-ntp true")
+    else:
+        yield Finding("clock", "good", said)
+
+
+def _zone_of_machine() -> str | None:
+    if named := os.environ.get("TZ", "").removeprefix(":"):
+        return named
+    parts = Path("/etc/localtime").resolve().parts
+    return "/".join(parts[parts.index("zoneinfo") + 1 :]) if "zoneinfo" in parts else None
+
+
+def _offset(zone: str) -> Any:
+    from datetime import datetime
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    try:
+        return datetime.now(ZoneInfo(zone)).utcoffset()
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None  # TZ may be a rule such as CET-1CEST, which is no zone's name
+
+
+def _service() -> Iterable[Finding]:
+    if not Path("/run/systemd/system").is_dir():
+        return
+    state = _said_by("systemctl", "is-active", "framed.service")
+    loaded = _said_by("systemctl", "show", "--property=LoadState", "--value", "framed.service")
+    if loaded != "loaded":
+        yield Finding("service", "good", "framed is not installed as a service; systemd/framed.service would do it")
+    elif state == "failed":
+        yield Finding("service", "wrong", "framed.service has failed", "journalctl -u framed -e")
+    else:
+        yield Finding("service", "good", f"framed.service is {state}")
+
+
+def _said_by(*command: str) -> str | None:
+    if shutil.which(command[0]) is None:
+        return None
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return None  # as good as not installed: the finding does without
+    return done.stdout.strip()
