@@ -106,6 +106,13 @@ class FrameShown:
 
 
 @dataclass(frozen=True)
+class FrameWishesChanged:
+    """What a frame is never to show, or what it shows when asked for nothing, is another by the configuration."""
+
+    frame: str
+
+
+@dataclass(frozen=True)
 class JobChanged:
     job: dict[str, Any]
 

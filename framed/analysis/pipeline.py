@@ -133,7 +133,7 @@ class Pipeline:
         self.paused = False
 
     def reconfigure(self, *, steps: Sequence[Step], limits: dict[str, Any]) -> None:
-        """Other settings were read: these take the places of the steps of their names; batches in flight end as begun."""
+        """Other settings were read: these steps replace those of their names; batches in flight end as begun."""
         fresh = {step.name: step for step in steps}
         self.steps = [fresh.get(step.name, step) for step in self.steps]
         self._batched = [step for step in self.steps if isinstance(step, BatchStep)]

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count, islice
 from typing import Any, Literal
 
@@ -11,9 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from framed.bus import Bus
 from framed.errors import BadRequest, FramedError, TooLarge, UnknownPhoto
-from framed.events import FrameOffline, FrameOnline, FrameSaid, PhotoChanged
+from framed.events import FrameOffline, FrameOnline, FrameSaid, FrameWishesChanged
+from framed.frames.base import Fit
 from framed.frames.player import Player
-from framed.frames.registry import MAX_FRAMES, Frame, FrameOptions, Registry
+from framed.frames.registry import MAX_FRAMES, Frame, FrameConfig, FrameOptions, Registry
 from framed.mqtt.topics import check_slug
 from framed.playlists.vocabulary import Names
 from framed.router import Request, Router, answers, bad_request
@@ -112,6 +113,39 @@ class FrameHandler:
 
     def listen(self) -> None:
         self._bus.on(FrameSaid, self._said)
+
+    async def reconfigure(self, *, configured: Sequence[FrameConfig], interval_s: int, fit: Fit, default: str) -> None:
+        """Other settings were read: frames come, go, and show their picture in another way."""
+        before = {frame.id: frame for frame in self._registry.all()}
+        self._registry.configure(configured=configured, interval_s=interval_s, fit=fit, default=default)
+        await self._registry.load()
+        now = {frame.id: frame for frame in self._registry.all()}
+        self._names.changed(now=True)
+        for frame_id in before.keys() - now.keys():
+            await self._left(frame_id)
+        for frame_id, frame in now.items():
+            if frame_id not in before:
+                await self._player.move(frame_id, 1)
+            elif frame != before[frame_id]:
+                await self._changed(before[frame_id], frame)
+
+    async def _left(self, frame_id: str) -> None:
+        await self._player.forget(frame_id)
+        if self.when_removed is not None:
+            await self.when_removed(frame_id)
+        self._bus.emit(FrameOffline(frame_id))
+
+    async def _changed(self, before: Frame, frame: Frame) -> None:
+        if before.delivery == "mqtt" and frame.delivery == "url":
+            await self._player.withdraw_image(frame.id)
+        if frame.interval_s != before.interval_s:
+            await self._player.reschedule(frame.id)
+        if (frame.panel, frame.delivery) != (before.panel, before.delivery):
+            await self._player.refresh(frame.id)
+        else:
+            await self._player.republish(frame.id)
+        if (frame.filter, frame.default) != (before.filter, before.default):
+            self._bus.emit(FrameWishesChanged(frame.id))
 
     # -- what frames say -----------------------------------------------------------------------------------------
 
@@ -225,10 +259,8 @@ class FrameHandler:
             await self._router.call("playlist/set", chosen, source="frame")
             return {"frame": frame.id, "speech": f"Showing {len(alike)} more like it."}
         on = True if action == "hide" else not card["favourite"]
-        column = "hidden" if action == "hide" else "favourite"
-        await self._database.write(lambda c: photo_rows.decide(c, card["uid"], **{column: on}), durable=True)
         await self._database.write(lambda c: rows.note(c, frame.id, photo_id, playlist_id, action), durable=True)
-        self._bus.emit(PhotoChanged(card["uid"], photo_id, column))
+        await self._decide(card["uid"], action, on)
         if action != "hide":
             await self._player.publish_state(frame.id)
         said = {
@@ -244,15 +276,23 @@ class FrameHandler:
         if last is None:
             step = await self._player.move(frame.id, -1)
             return {"frame": frame.id, "photo": step.photo, "speech": step.said}
-        column = "hidden" if last["action"] == "hide" else "favourite"
-        await self._database.write(lambda c: photo_rows.decide(c, last["uid"], **{column: False}), durable=True)
+        hidden = last["action"] == "hide"
+        card = (await self._database.read(lambda c: photo_rows.cards(c, [last["photo_id"]])))[last["photo_id"]]
+        await self._decide(last["uid"], last["action"], False if hidden else not card["favourite"])
         done = {"frame_id": frame.id, "photo_id": last["photo_id"], "playlist_id": last["playlist_id"]}
         await self._database.write(lambda c: rows.note(c, **done, action="undo"))
         await self._database.write(lambda c: rows.drop_note(c, last["id"]))
-        self._bus.emit(PhotoChanged(last["uid"], last["photo_id"], "shown"))
-        if column == "hidden":
+        if hidden:
             await self._player.show_photo(frame.id, last["uid"])
+        else:
+            await self._player.publish_state(frame.id)
         return {"frame": frame.id, "photo": last["uid"], "speech": "Taken back."}
+
+    async def _decide(self, uid: str, action: str, on: bool) -> None:
+        """As everybody does who decides about a photo: by the photos' own request."""
+        answer = await self._router.call(f"photo/{action}", {"id": uid, "on": on}, source="frame")
+        if answer["status"] == "error":
+            raise FramedError(answer["error"]["message"])
 
     # -- requests ------------------------------------------------------------------------------------------------
 
@@ -305,11 +345,8 @@ class FrameHandler:
         if frame.source == "config":
             raise BadRequest(f"{frame.name} is in config.yaml; take it out there.", field="frame")
         await self._registry.remove(frame.id)
-        await self._player.forget(frame.id)
         self._names.changed(now=True)
-        if self.when_removed is not None:
-            await self.when_removed(frame.id)
-        self._bus.emit(FrameOffline(frame.id))
+        await self._left(frame.id)
         return {"frame": frame.id}
 
     @answers("frame/rename", FrameRename)

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from framed.analysis.pipeline import Pipeline
 from framed.analysis.reanalysis import Reanalysis
 from framed.analysis.steps.bursts import choose_best
-from framed.analysis.steps.duplicates import without
+from framed.analysis.steps.duplicates import duplicates_of, without
 from framed.bus import Bus
 from framed.errors import BadRequest, UnknownPhoto
 from framed.events import FilesFound, PhotoAnalysed, PhotoChanged, PhotoGone
@@ -23,8 +23,8 @@ from framed.playlists.explain import speech
 from framed.playlists.index import LibraryIndex
 from framed.playlists.vocabulary import Names
 from framed.router import Accepted, Request, answers
+from framed.store import overview, vectors
 from framed.store import photos as rows
-from framed.store import vectors
 from framed.store.database import Database
 from framed.store.tables import photos as table
 
@@ -62,8 +62,11 @@ class PhotoTag(Request):
 
 
 class PhotoList(Request):
-    state: Literal["failed", "pending", "completed", "partial", "gone", "hidden", "favourite", "new"] = "failed"
+    state: Literal[
+        "failed", "parked", "pending", "completed", "partial", "gone", "hidden", "favourite", "new", "all"
+    ] = "failed"
     limit: int = Field(100, ge=1, le=1000)
+    offset: int = Field(0, ge=0)
 
 
 class Rescan(Request):
@@ -169,7 +172,7 @@ class PhotoHandler:
             "count": len(ids),
             "matched": answer.composed.matched,
             "plan": plan.model_dump(mode="json", exclude_defaults=True),
-            "speech": speech(plan, len(ids), answer.composed.matched, None, answer.found),
+            "speech": speech(plan, len(ids), answer.composed.matched, None, answer.found, showing=False),
             "relaxed": answer.found.relaxed,
             "left_out": answer.composed.left_out,
         }
@@ -211,31 +214,38 @@ class PhotoHandler:
         scores = {tag.strip().lower(): 1.0 for tag in request.tags}
         await self._database.write(lambda c: rows.set_tags(c, photo_id, scores, "user"), durable=True)
         await self._database.write(lambda c: _redescribe(c, photo_id))
+        await self._index.refresh([photo_id])
         self._pipeline.wake()
         self._bus.emit(PhotoChanged(request.id, photo_id, "tags"))
         return {"photo": request.id, "tags": sorted(scores)}
 
     @answers("photo/list", PhotoList)
     async def listed(self, request: PhotoList) -> dict[str, Any]:
-        if request.state == "failed":
-            return await self._failed(request.limit)
-        found = await self._database.read(lambda c: _in_state(c, request.state, request.limit))
+        """`parked` are files that could not be read; `failed` are those and the photos whose analysis failed."""
+        aside: list[dict[str, Any]] = []
+        count = 0
+        if request.state in ("failed", "parked"):
+            count = await self._database.read(rows.parked_count)
+            most = request.offset + request.limit
+            aside = (await self._database.read(lambda c: rows.parked(c, most)))[request.offset :]
+            if request.state == "parked":
+                return {"items": aside, "count": count}
+        left, past = request.limit - len(aside), max(0, request.offset - count)
+        found = await self._database.read(lambda c: overview.in_state(c, request.state, left, past))
         cards = await self._database.read(lambda c: rows.cards(c, found))
-        return {"items": [item_payload(cards[photo], 0.0, []) for photo in found if photo in cards]}
-
-    async def _failed(self, limit: int) -> dict[str, Any]:
-        """Files that could not be read and photos whose analysis failed, each with its reason."""
-        parked = await self._database.read(lambda c: rows.parked(c, limit))
-        found = await self._database.read(lambda c: _in_state(c, "failed", limit))
-        cards = await self._database.read(lambda c: rows.cards(c, found))
-        steps = await self._database.read(lambda c: {photo: rows.steps_of(c, photo) for photo in found})
-        broken = [
-            {"photo": cards[photo]["uid"], "path": cards[photo]["path"], "problem": _problem(steps[photo])}
+        problems = await self._database.read(lambda c: overview.problems(c, found))
+        items = [
+            {
+                **item_payload(cards[photo], 0.0, []),
+                "state": cards[photo]["state"],
+                "hidden": bool(cards[photo]["hidden"]),
+                **({"problem": problems[photo]} if photo in problems else {}),
+            }
             for photo in found
             if photo in cards
         ]
-        count = await self._database.read(rows.parked_count)
-        return {"items": [*parked, *broken][:limit], "count": count + len(broken)}
+        count += await self._database.read(lambda c: overview.count_in_state(c, request.state))
+        return {"items": [*aside, *items], "count": count}
 
     @answers("library/rescan", Rescan)
     async def rescan(self, request: Rescan) -> Accepted:
@@ -323,11 +333,27 @@ class PhotoHandler:
         return await again.run(step=wish["step"], photo=wish["photo"], since=wish["since"], progress=progress)
 
     async def _decide(self, uid: str, what: str, on: bool) -> dict[str, Any]:
-        photo_id = await self._database.write(lambda c: rows.decide(c, uid, **{what: on}), durable=True)
-        if photo_id is None:
+        """Searches know it before this is answered. Hiding goes for duplicates too: nobody wants to hide a picture
+        twice; and another shot of its burst may stand for the burst from now on."""
+
+        def write(connection: Any) -> tuple[dict[int, str], list[int]]:
+            found = rows.ids_of(connection, [uid])
+            ids = duplicates_of(connection, found[uid]) if what == "hidden" and found else list(found.values())
+            changed = set(ids)
+            for photo in ids:
+                rows.set_values(connection, photo, {what: on})
+            for burst in {card["burst"] for card in rows.cards(connection, ids).values()} - {None}:
+                choose_best(connection, burst)
+                changed.update(_of_burst(connection, burst))
+            return {photo: name for photo, name in _uids(connection, list(ids)).items() if photo}, sorted(changed)
+
+        decided, changed = await self._database.write(write, durable=True)
+        if not decided:
             raise UnknownPhoto("There is no photo with that id.", field="id")
-        self._bus.emit(PhotoChanged(uid, photo_id, what if on or what != "hidden" else "shown"))
-        return {"photo": uid, what: on}
+        await self._index.refresh(changed)
+        for photo_id, name in decided.items():
+            self._bus.emit(PhotoChanged(name, photo_id, what if on or what != "hidden" else "shown"))
+        return {"photo": uid, what: on, "photos": sorted(decided.values())}
 
     async def _id(self, uid: str) -> int:
         found = await self._database.read(lambda c: rows.ids_of(c, [uid]))
@@ -361,18 +387,3 @@ def _of_burst(connection: Any, burst: int) -> list[int]:
 def _redescribe(connection: Any, photo_id: int) -> None:
     rows.drop_steps(connection, photo_id, ["description", "text_embedding"])
     rows.set_values(connection, photo_id, {"state": "pending"})
-
-
-def _problem(steps: dict[str, Any]) -> str | None:
-    return next((str(step["problem"]) for step in steps.values() if step["problem"]), None)
-
-
-def _in_state(connection: Any, state: str, limit: int) -> list[int]:
-    from sqlalchemy import select
-
-    where = {
-        "hidden": table.c.hidden.is_(True),
-        "favourite": table.c.favourite.is_(True),
-        "new": table.c.state.in_(("completed", "partial")) & table.c.hidden.is_(False),
-    }.get(state, table.c.state == state)
-    return list(connection.execute(select(table.c.id).where(where).order_by(table.c.id.desc()).limit(limit)).scalars())

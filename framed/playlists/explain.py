@@ -53,8 +53,8 @@ def caption_of(card: Mapping[str, Any]) -> str:
     return str(card["title"] or card["caption"] or "")[:200]
 
 
-def speech(plan: QueryPlan, count: int, matched: int, frame: str | None, found: Found) -> str:
-    """A sentence a voice assistant can say, at most 250 characters."""
+def speech(plan: QueryPlan, count: int, matched: int, frame: str | None, found: Found, *, showing: bool = True) -> str:
+    """A sentence a voice assistant can say, at most 250 characters; `showing`: they are on a frame now."""
     problems = unknown(plan)
     what = spoken(plan)
     if not count:
@@ -65,7 +65,7 @@ def speech(plan: QueryPlan, count: int, matched: int, frame: str | None, found: 
     number = "one" if count == 1 else str(count)
     of_all = f" of {matched}" if matched > count else ""
     where = f", on the {frame}" if frame else ""
-    said = f"Showing {number}{of_all} {one}{where}."
+    said = f"Showing {number}{of_all} {one}{where}." if showing else f"I found {number}{of_all} {one}."
     if problems:
         said = f"{problems[0]} {said}"
     if found.relaxed:

@@ -27,9 +27,10 @@ UNKNOWN = 255
 NO_TIME = np.iinfo(np.int64).min
 _MEMBERS_KEPT = 512
 _COLUMNS = (
-    "id, state in ('completed', 'partial'), hidden, favourite, taken, taken_precision, taken_source, kind, "
-    "orientation, quality, monochrome, coalesce(duplicate_of, 0), coalesce(burst, 0), coalesce(burst_best, 0), "
-    "added_at, rating"
+    # One that is analysed again stays what it was until that is done.
+    "id, state in ('completed', 'partial') or (state in ('pending', 'analysing') and caption is not null), hidden, "
+    "favourite, taken, taken_precision, taken_source, kind, orientation, quality, monochrome, "
+    "coalesce(duplicate_of, 0), coalesce(burst, 0), coalesce(burst_best, 0), added_at, rating"
 )
 
 

@@ -76,10 +76,11 @@ def _outcome(photo_id: int, same: list[int], near: list[int]) -> Outcome:
 
 
 def group(connection: Connection, ids: list[int]) -> None:
-    """These photos and their groups become one; the largest (then oldest in the library) stands for all."""
+    """These photos and their groups become one; the largest (then oldest in the library) stands for all. What a person
+    has hidden stays hidden as a copy too."""
     leaders = connection.execute(select(table.c.duplicate_of).where(table.c.id.in_(ids))).scalars().all()
     named = {*ids, *(leader for leader in leaders if leader is not None)}
-    query = select(table.c.id, table.c.width, table.c.height).where(
+    query = select(table.c.id, table.c.width, table.c.height, table.c.hidden).where(
         (table.c.id.in_(named) | table.c.duplicate_of.in_(named)) & (table.c.state != "gone")
     )
     members = connection.execute(query).all()
@@ -88,6 +89,15 @@ def group(connection: Connection, ids: list[int]) -> None:
     best = max(members, key=lambda m: ((m.width or 0) * (m.height or 0), -m.id)).id
     connection.execute(update(table).where(table.c.id.in_([m.id for m in members])).values(duplicate_of=best))
     connection.execute(update(table).where(table.c.id == best).values(duplicate_of=None))
+    if any(member.hidden for member in members):
+        connection.execute(update(table).where(table.c.id.in_([m.id for m in members])).values(hidden=True))
+
+
+def duplicates_of(connection: Connection, photo_id: int) -> list[int]:
+    """The photo and all that show the same."""
+    leader = connection.execute(select(table.c.duplicate_of).where(table.c.id == photo_id)).scalar() or photo_id
+    query = select(table.c.id).where((table.c.id == leader) | (table.c.duplicate_of == leader))
+    return list(connection.execute(query).scalars())
 
 
 def without(connection: Connection, gone: int) -> list[int]:
