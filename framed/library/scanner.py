@@ -204,7 +204,7 @@ class Scanner:
         await self._prepare()
         if path is not None:
             watched, folder = self._place(os.fsencode(path))
-            return await self._scan(watched, folder=folder, full=full, confirm=confirm)
+            return await self._scan(watched, folder=folder or None, full=full, confirm=confirm)
         if root is not None:
             return await self._scan(self._root(os.fsencode(root)), full=full, confirm=confirm)
         report = ScanReport(problems=list(self.refused))

@@ -27,6 +27,7 @@ from tests.library.test_files import DISPLAY_P3, gif_claiming, jpeg_claiming, on
 pytestmark = [pytest.mark.models, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
 
 SMALL = cat().resize((320, 213))
+PIXEL = one_colour((10, 200, 30), size=(1, 1))
 UPSIDE_DOWN = SMALL.transpose(Transpose.ROTATE_180)
 RAMP = np.linspace(0, 65535, 256).astype(np.uint16)[None, :].repeat(64, axis=0)
 STEPS_OF_16_BIT = Image.fromarray((RAMP >> 8).astype(np.uint8)).convert("RGB")
@@ -56,7 +57,11 @@ SHOWN: dict[str, tuple[bytes, Image.Image, float]] = {
     "turned.tif": (encoded(stored(SMALL, 6), "TIFF", exif=exif(6)), SMALL, 4),
     "a-png-called.jpg": (encoded(SMALL, "PNG"), SMALL, 4),
     "a-jpeg-called.png": (encoded(SMALL, "JPEG", quality=94), SMALL, 4),
-    "one-pixel.png": (encoded(one_colour((10, 200, 30), size=(1, 1)), "PNG"), one_colour((10, 200, 30), size=(1, 1)), 4),
+    "one-pixel.png": (
+        encoded(one_colour((10, 200, 30), size=(1, 1)), "PNG"),
+        one_colour((10, 200, 30), size=(1, 1)),
+        4,
+    ),
     "ink.jpg": (encoded(SMALL.convert("CMYK"), "JPEG", quality=95), SMALL, 6),
     "grey-of-16-bit.png": (encoded(Image.fromarray(RAMP), "PNG"), STEPS_OF_16_BIT, 2),
     "grey-of-16-bit.tiff": (encoded(Image.fromarray(RAMP), "TIFF"), STEPS_OF_16_BIT, 2),
@@ -89,9 +94,9 @@ ASIDE: dict[str, tuple[bytes, str]] = {
 }
 
 NAMES: list[bytes] = [
-    "two\nlines.jpg".encode(),
+    b"two\nlines.jpg",
     "crème brûlée 🐈‍⬛.jpg".encode(),
-    b"it's \"quoted\" `x` $(id).jpg",
+    b'it\'s "quoted" `x` $(id).jpg',
     b"<script>alert(1)<.jpg",
     b"caf\xe9 \xff\xfe.jpg",
     b"\x1b[31mred\x07.jpg",
@@ -108,10 +113,9 @@ async def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, (data, *_) in {**SHOWN, **ASIDE}.items():
         (photos / name).write_bytes(data)
     for number, name in enumerate(NAMES):
-        folder = os.path.join(os.fsencode(photos), b"odd \xfc\n<b>")
-        os.makedirs(folder, exist_ok=True)
-        with open(os.path.join(folder, name), "wb") as file:
-            file.write(encoded(SMALL.rotate(number + 1), "JPEG"))
+        path = photos / os.fsdecode(b"odd \xfc\n<b>") / os.fsdecode(name)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(encoded(SMALL.rotate(number + 1), "JPEG"))
     (photos / "loop").symlink_to(photos)
     (home / "outside").mkdir()
     (home / "outside" / "secret.jpg").write_bytes(encoded(SMALL.rotate(77), "JPEG"))
@@ -186,7 +190,7 @@ async def test_a_bad_file_is_shown_by_the_page_the_status_and_the_command_line(a
 
     said = await command(app, "photos")
     assert "empty.jpg is empty" in re.sub(r"\s+", " ", said)
-    assert f"{len(ASIDE)} files cannot be read" in await command(app, "status")
+    assert f"{len(ASIDE)} could not be read" in await command(app, "status")
     health = (await app.router.call("health", {}))["data"]
     assert health["library"]["failed"] == len(ASIDE)
 
