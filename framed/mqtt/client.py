@@ -336,6 +336,7 @@ class MqttClient:
             await asyncio.sleep(random.uniform(pause * 0.75, pause * 1.25))
             if not await self._other_is_online():
                 break
+            log.info("the other MQTT client is still there", client_id=self._settings.client_id)
             pause = min(pause * 2, longest)
         self._rival.gone()
 
