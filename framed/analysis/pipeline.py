@@ -23,6 +23,7 @@ from framed.bus import Bus
 from framed.errors import (
     BadPhoto,
     Busy,
+    CannotStore,
     FramedError,
     HostCrashed,
     NotReady,
@@ -45,6 +46,7 @@ MAX_ATTEMPTS = 3
 """A step that failed this often is left alone until somebody asks for it or its version rises."""
 BATCH = 48
 _LOOKS_AT_CHANGING = 6
+_WITHOUT_ROOM_S = 5.0
 _FILES_AHEAD = 3  # examine calls in flight per cpu host: one running, one travelling, one being stored
 
 
@@ -125,6 +127,8 @@ class Pipeline:
         self._new_photos = asyncio.Event()
         self._reading: dict[int, asyncio.Task[None]] = {}
         self._changing: dict[int, int] = {}
+        self.problem: str | None = None
+        """Why new photos wait, where that is for somebody to mend."""
         self._finishing: set[int] = set()
         self._batches: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
@@ -192,6 +196,10 @@ class Pipeline:
             aside = await self._take(file)
             if aside is not None:
                 await self._park(file, aside)
+        except CannotStore as error:
+            self.problem = error.message
+            log.warning("files wait for room", problem=error.message)
+            await self._later(file, _WITHOUT_ROOM_S)
         except (Unavailable, NotReady, Busy) as error:
             log.warning("a file waits", file=file.id, problem=error.message)
             await self._later(file, 30.0)
@@ -221,6 +229,7 @@ class Pipeline:
             return _Aside(f"{name} could not be decoded; framed's log has the details.")
         self._changing.pop(file.id, None)
         await self._keep(file, answer)
+        self.problem = None
         return None
 
     async def _not_settled(self, file: Any, error: PhotoChanging) -> _Aside | None:
@@ -237,7 +246,7 @@ class Pipeline:
             await self._files.retry_later(file.id, seconds)
         except Exception as error:  # the store takes nothing; the place in the line is kept, so that nothing spins
             log.warning("the store cannot be written", problem=str(error))
-            await asyncio.sleep(5.0)
+            await asyncio.sleep(_WITHOUT_ROOM_S)
 
     def _examine(self, file: Any) -> Call:
         return Call(

@@ -358,7 +358,7 @@ def restore(connection: Connection, photo_id: int, *, steps: Collection[str] = (
     `steps` names the steps that every photo has: where one has no row yet the photo is `pending` and goes on from
     what it has.
     """
-    if connection.execute(select(photos.c.state).where(photos.c.id == photo_id)).scalar() != "gone":
+    if connection.execute(_STATE, {"b_photo": photo_id}).scalar() != "gone":
         return False
     query = select(photo_steps.c.step, photo_steps.c.state).where(photo_steps.c.photo_id == photo_id)
     states: dict[str, str] = {step: state for step, state in connection.execute(query)}
@@ -456,8 +456,7 @@ def mark_read(
     before = _as_seen(connection, file_id, seen)
     if before is None:
         return False, orphaned(connection, {photo_id}, now=now)
-    values = {"state": "read", "problem": None, "retry_at": None, "photo_id": photo_id}
-    connection.execute(update(files).where(files.c.id == file_id).values(values))
+    connection.execute(_READ, {"b_file": file_id, "b_photo": photo_id})
     back = restore(connection, photo_id, steps=steps)
     others = before - {photo_id}
     return back, orphaned(connection, others, now=now) if others else []
@@ -500,10 +499,30 @@ def unpark(connection: Connection, ids: Collection[int]) -> None:
     connection.execute(statement.values(state="new", problem=None, retry_at=None))
 
 
+def unpark_all(connection: Connection) -> int:
+    """Hands every file out again that was put aside: what may be read is another. How many."""
+    done = connection.execute(
+        update(files)
+        .where(_UNREAD, files.c.state == "parked")
+        .values(state="new", problem=None, retry_at=None)
+    )
+    return int(done.rowcount)
+
+
+_SEEN = select(files.c.size, files.c.mtime_ns, files.c.inode, files.c.sidecar_ns, files.c.photo_id).where(
+    files.c.id == bindparam("b_file")
+)
+_READ = (
+    update(files)
+    .where(files.c.id == bindparam("b_file"))
+    .values(state="read", problem=None, retry_at=None, photo_id=bindparam("b_photo"))
+)
+_STATE = select(photos.c.state).where(photos.c.id == bindparam("b_photo"))
+
+
 def _as_seen(connection: Connection, file_id: int, seen: tuple[int, int, int, int | None] | None) -> set[int] | None:
     """The photo that a file held; None where the file is gone or not as it was seen."""
-    columns = (files.c.size, files.c.mtime_ns, files.c.inode, files.c.sidecar_ns, files.c.photo_id)
-    row = connection.execute(select(*columns).where(files.c.id == file_id)).first()
+    row = connection.execute(_SEEN, {"b_file": file_id}).first()
     if row is None or (seen is not None and tuple(row[:4]) != tuple(seen)):
         return None
     return set() if row.photo_id is None else {row.photo_id}

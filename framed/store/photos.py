@@ -7,6 +7,7 @@ import unicodedata
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, delete, func, insert, literal_column, select, text, update
@@ -62,11 +63,12 @@ def slug(name: str) -> str:
 # -- taking a file in ------------------------------------------------------------------------------------------------
 
 
+_BY_CONTENT = select(photos.c.id, photos.c.uid).where(photos.c.sha256 == bindparam("b_sha256"))
+
+
 def intake(connection: Connection, sha256: bytes, values: dict[str, Any]) -> tuple[int, str, bool]:
     """The photo of this content: id, uid, and whether it is new. `files.mark_read` brings a gone one back."""
-    found = connection.execute(
-        select(photos.c.id, photos.c.uid, photos.c.state).where(photos.c.sha256 == sha256)
-    ).first()
+    found = connection.execute(_BY_CONTENT, {"b_sha256": sha256}).first()
     if found is not None:
         return found.id, found.uid, False
     uid = sha256.hex()[:16]
@@ -77,19 +79,11 @@ def intake(connection: Connection, sha256: bytes, values: dict[str, Any]) -> tup
     return int(added.inserted_primary_key[0]), uid, True
 
 
-def set_steps(connection: Connection, photo_id: int, rows: Sequence[StepRow]) -> None:
-    now = time.time()
-    statement = upsert(photo_steps).values(
-        photo_id=bindparam("b_photo"),
-        step=bindparam("b_step"),
-        version=bindparam("b_version"),
-        state=bindparam("b_state"),
-        attempts=1,
-        problem=bindparam("b_problem"),
-        result=bindparam("b_result", type_=photo_steps.c.result.type),
-        at=now,
-    )
-    statement = statement.on_conflict_do_update(
+def _step_row() -> Any:
+    """Built once: SQLAlchemy takes longer to put this statement together than SQLite to run it."""
+    given = {column.name: bindparam(f"b_{column.name}", type_=column.type) for column in photo_steps.c}
+    statement = upsert(photo_steps).values({**given, "attempts": 1})
+    return statement.on_conflict_do_update(
         index_elements=["photo_id", "step"],
         set_={
             "version": statement.excluded.version,
@@ -97,22 +91,35 @@ def set_steps(connection: Connection, photo_id: int, rows: Sequence[StepRow]) ->
             "attempts": photo_steps.c.attempts + 1,
             "problem": statement.excluded.problem,
             "result": statement.excluded.result,
-            "at": now,
+            "at": statement.excluded.at,
         },
     )
+
+
+_STEP_ROW = _step_row()
+
+
+def set_steps(connection: Connection, photo_id: int, rows: Sequence[StepRow]) -> None:
+    put_steps(connection, [(photo_id, row) for row in rows])
+
+
+def put_steps(connection: Connection, rows: Sequence[tuple[int, StepRow]]) -> None:
+    """Step rows of many photos, each with the photo's id."""
+    now = time.time()
     if rows:
         connection.execute(
-            statement,
+            _STEP_ROW,
             [
                 {
-                    "b_photo": photo_id,
+                    "b_photo_id": photo_id,
                     "b_step": row.step,
                     "b_version": row.version,
                     "b_state": row.state,
                     "b_problem": row.problem,
                     "b_result": row.result,
+                    "b_at": now,
                 }
-                for row in rows
+                for photo_id, row in rows
             ],
         )
 
@@ -125,7 +132,14 @@ def drop_steps(connection: Connection, photo_id: int, steps: Iterable[str]) -> N
 
 def set_values(connection: Connection, photo_id: int, values: dict[str, Any]) -> None:
     if values:
-        connection.execute(update(photos).where(photos.c.id == photo_id).values(**values))
+        named = {f"b_{name}": value for name, value in values.items()}
+        connection.execute(_values_of(tuple(values)), {"b_photo": photo_id, **named})
+
+
+@lru_cache(maxsize=128)
+def _values_of(names: tuple[str, ...]) -> Any:
+    values = {name: bindparam(f"b_{name}", type_=photos.c[name].type) for name in names}
+    return update(photos).where(photos.c.id == bindparam("b_photo")).values(values)
 
 
 def work(connection: Connection, limit: int, after: int, skip: Sequence[int] = ()) -> list[PhotoWork]:
@@ -244,6 +258,22 @@ def reopen_unavailable(connection: Connection, step: str) -> int:
 # -- names, places, tags, words --------------------------------------------------------------------------------------
 
 
+# The statements of every indexed photo, made once.
+_PLACE = select(places.c.id).where(places.c.slug == bindparam("b_slug"))
+_NO_PLACES = delete(photo_places).where(photo_places.c.photo_id == bindparam("b_photo"))
+_PHOTO_PLACE = upsert(photo_places).on_conflict_do_nothing()
+_TAGS = select(tags.c.id, tags.c.name).where(tags.c.name.in_(bindparam("b_names", expanding=True)))
+_NO_TAGS = delete(photo_tags).where(
+    photo_tags.c.photo_id == bindparam("b_photo"), photo_tags.c.source == bindparam("b_source")
+)
+_PHOTO_TAG = upsert(photo_tags).on_conflict_do_nothing()
+_NO_PEOPLE = delete(photo_people).where(
+    photo_people.c.photo_id == bindparam("b_photo"), photo_people.c.source == bindparam("b_source")
+)
+_NO_TEXT = text("delete from photo_text where rowid = :id")
+_TEXT = text("insert into photo_text(rowid, body) values (:id, :body)")
+
+
 def person_id(connection: Connection, name: str) -> int:
     wanted = slug(name) or f"person-{zlib.crc32(name.encode())}"
     found = connection.execute(select(people.c.id).where(people.c.slug == wanted)).scalar()
@@ -257,7 +287,7 @@ def person_id(connection: Connection, name: str) -> int:
 def set_people(
     connection: Connection, photo_id: int, regions: Iterable[tuple[str, list[float] | None]], source: str
 ) -> None:
-    connection.execute(delete(photo_people).where(photo_people.c.photo_id == photo_id, photo_people.c.source == source))
+    connection.execute(_NO_PEOPLE, {"b_photo": photo_id, "b_source": source})
     for name, box in regions:
         if name.strip():
             row = {"photo_id": photo_id, "person_id": person_id(connection, name), "box": box, "source": source}
@@ -265,7 +295,7 @@ def set_people(
 
 
 def place_id(connection: Connection, slug_: str, name: str, level: str, country_code: str | None) -> int:
-    found = connection.execute(select(places.c.id).where(places.c.slug == slug_)).scalar()
+    found = connection.execute(_PLACE, {"b_slug": slug_}).scalar()
     if found is None:
         made = connection.execute(insert(places).values(slug=slug_, name=name, level=level, country_code=country_code))
         assert made.inserted_primary_key is not None
@@ -275,14 +305,17 @@ def place_id(connection: Connection, slug_: str, name: str, level: str, country_
 
 def set_places(connection: Connection, photo_id: int, rows: Iterable[tuple[str, str, str, str | None, int]]) -> None:
     """Rows are slug, name, level, country code, rank (see `photo_places.rank`)."""
-    connection.execute(delete(photo_places).where(photo_places.c.photo_id == photo_id))
-    for slug_, name, level, country_code, rank in rows:
-        row = {"photo_id": photo_id, "place_id": place_id(connection, slug_, name, level, country_code), "rank": rank}
-        connection.execute(upsert(photo_places).values(**row).on_conflict_do_nothing())
+    connection.execute(_NO_PLACES, {"b_photo": photo_id})
+    placed = [
+        {"photo_id": photo_id, "place_id": place_id(connection, slug_, name, level, country_code), "rank": rank}
+        for slug_, name, level, country_code, rank in rows
+    ]
+    if placed:
+        connection.execute(_PHOTO_PLACE, placed)
 
 
 def tag_ids(connection: Connection, names: Sequence[str]) -> dict[str, int]:
-    found = {row.name: row.id for row in connection.execute(select(tags).where(tags.c.name.in_(list(names))))}
+    found = {row.name: row.id for row in connection.execute(_TAGS, {"b_names": list(names)})}
     for name in names:
         if name not in found:
             made = connection.execute(insert(tags).values(name=name))
@@ -293,22 +326,22 @@ def tag_ids(connection: Connection, names: Sequence[str]) -> dict[str, int]:
 
 def set_tags(connection: Connection, photo_id: int, scores: dict[str, float], source: str) -> None:
     ids = tag_ids(connection, list(scores))
-    connection.execute(delete(photo_tags).where(photo_tags.c.photo_id == photo_id, photo_tags.c.source == source))
+    connection.execute(_NO_TAGS, {"b_photo": photo_id, "b_source": source})
     rows = [
         {"photo_id": photo_id, "tag_id": ids[name], "score": round(score, 3), "source": source}
         for name, score in scores.items()
     ]
     if rows:
-        connection.execute(upsert(photo_tags).on_conflict_do_nothing(), rows)
+        connection.execute(_PHOTO_TAG, rows)
 
 
 def set_text(connection: Connection, photo_id: int, body: str) -> None:
-    connection.execute(text("delete from photo_text where rowid = :id"), {"id": photo_id})
-    connection.execute(text("insert into photo_text(rowid, body) values (:id, :body)"), {"id": photo_id, "body": body})
+    connection.execute(_NO_TEXT, {"id": photo_id})
+    connection.execute(_TEXT, {"id": photo_id, "body": body})
 
 
 def forget_text(connection: Connection, photo_id: int) -> None:
-    connection.execute(text("delete from photo_text where rowid = :id"), {"id": photo_id})
+    connection.execute(_NO_TEXT, {"id": photo_id})
 
 
 # -- what a person decides -------------------------------------------------------------------------------------------

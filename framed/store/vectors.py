@@ -4,14 +4,19 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, delete, func, insert, select, text
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, text
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from framed.store.tables import vector_models, vectors
 
 
+_MODEL = select(vector_models).where(vector_models.c.name == bindparam("b_name"))
+_PUT = upsert(vectors)
+_PUT = _PUT.on_conflict_do_update(index_elements=["model_id", "photo_id"], set_={"vector": _PUT.excluded.vector})
+
+
 def model_id(connection: Connection, name: str, dim: int) -> int:
-    found = connection.execute(select(vector_models).where(vector_models.c.name == name)).first()
+    found = connection.execute(_MODEL, {"b_name": name}).first()
     if found is not None:
         if found.dim != dim:
             raise ValueError(f"{name} had {found.dim} dimensions and now has {dim}")
@@ -26,19 +31,15 @@ def put(connection: Connection, name: str, rows: Sequence[tuple[int, NDArray[np.
     if not rows:
         return
     model = model_id(connection, name, int(rows[0][1].shape[0]))
-    statement = upsert(vectors)
-    statement = statement.on_conflict_do_update(
-        index_elements=["model_id", "photo_id"], set_={"vector": statement.excluded.vector}
-    )
     values = [
         {"model_id": model, "photo_id": photo, "vector": vector.astype(np.float16).tobytes()} for photo, vector in rows
     ]
-    connection.execute(statement, values)
+    connection.execute(_PUT, values)
 
 
 def get(connection: Connection, name: str, ids: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The photos of `ids` that have a vector, and those vectors (N × dim), in no particular order."""
-    model = connection.execute(select(vector_models).where(vector_models.c.name == name)).first()
+    model = connection.execute(_MODEL, {"b_name": name}).first()
     if model is None or not len(ids):
         return np.empty(0, np.int64), np.empty((0, 0), np.float32)
     query = text(
@@ -57,7 +58,7 @@ def every(
     connection: Connection, name: str, block: int = 4096
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
     """All vectors of a model in blocks, by rising photo id."""
-    model = connection.execute(select(vector_models).where(vector_models.c.name == name)).first()
+    model = connection.execute(_MODEL, {"b_name": name}).first()
     if model is None:
         return
     after = -1
