@@ -179,7 +179,8 @@ class SystemHandler:
         hour_ago = time.monotonic() - 3600
         mqtt = self.mqtt.state
         queue = await self._database.read(job_rows.counts)
-        problems = [*filter(None, [self._database.problem]), *self._scanner.problems]
+        disks = dict.fromkeys(filter(None, (self._database.problem, self._pipeline.problem)))
+        problems = [*disks, *self._scanner.problems]
         if not mqtt.connected:
             problems.append(mqtt.last_error or "framed is not connected to the MQTT broker.")
         payload: dict[str, Any] = {

@@ -18,6 +18,7 @@ from PIL import Image
 from framed.app import App
 from framed.config import load
 from tests.flows.conftest import settings, until
+from tests.flows.disks import mounted
 from tests.library.pictures import cat, difference, encoded
 
 pytestmark = [pytest.mark.models, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
@@ -296,8 +297,7 @@ async def test_a_root_that_vanishes_deletes_nothing_and_says_so(house: House) ->
 
 async def test_a_root_on_another_disk_deletes_nothing(house: House) -> None:
     count = (await house.rests())["photos"]
-    mounted(house.share)
-    try:
+    with mounted(house.share):
         (house.share / "Family").mkdir()
         (house.share / "Family" / "stranger.jpg").write_bytes(picture(60))
         result = await house.rescan(path=str(house.share))
@@ -305,8 +305,6 @@ async def test_a_root_on_another_disk_deletes_nothing(house: House) -> None:
         assert "lies on another disk than before; nothing was removed" in " ".join(result["problems"])
         assert "another disk" in await house.problem()
         assert (await house.rests())["photos"] >= count
-    finally:
-        unmounted(house.share)
 
     result = await house.rescan(path=str(house.share))
     assert result["problems"] == []
@@ -315,20 +313,6 @@ async def test_a_root_on_another_disk_deletes_nothing(house: House) -> None:
         return bool((await house.rests())["photos"] == count and not await house.problem())
 
     await until(as_before)
-
-
-def mounted(folder: Path, size: str = "8m") -> None:
-    """A file system of its own at the folder. Skips where that is not allowed; root in CI is."""
-    reason = "a file system cannot be mounted here"
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True)
-    if done.returncode != 0:
-        if os.environ.get("CI") == "true" and os.geteuid() == 0:
-            pytest.fail(f"{reason}: {done.stderr.decode()}")
-        pytest.skip(reason)
-
-
-def unmounted(folder: Path) -> None:
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 async def test_a_mass_deletion_waits_for_a_second_look_or_a_yes(house: House) -> None:
