@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from structlog.testing import capture_logs
 
-from framed.mqtt.client import MqttClient, MqttSettings
+from framed.mqtt.client import MqttClient
 from framed.mqtt.rival import UNEXPLAINED, Rival
+from framed.mqtt.settings import MqttSettings
 from framed.mqtt.topics import Topics
 from framed.mqtt.trouble import PACKET_TOO_LARGE, TAKEN_OVER
 from tests.broker_fixtures import Mosquitto, retained
@@ -47,6 +49,10 @@ def is_away(one: MqttClient) -> bool:
     return "allows only one at a time" in str(one.state.last_error)
 
 
+def is_settled(one: MqttClient) -> bool:
+    return one.connected or is_away(one)
+
+
 @pytest.mark.broker
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 async def test_of_two_with_one_id_one_stays_and_the_other_waits_for_its_end(
@@ -55,7 +61,7 @@ async def test_of_two_with_one_id_one_stays_and_the_other_waits_for_its_end(
     pair = [client(mosquitto.port, protocol) for _ in range(2)]
     for one in pair:
         await one.start()
-        await until(lambda one=one: one.connected or is_away(one))
+        await until(partial(is_settled, one))
     await until(lambda: any(is_away(one) for one in pair) and any(one.connected for one in pair))
     winner, loser = sorted(pair, key=is_away)
     fought = winner.state.reconnects + loser.state.reconnects
@@ -101,4 +107,4 @@ def test_a_broker_that_restarts_or_a_message_that_it_hangs_up_on_is_no_rival() -
         choking.lost(UNEXPLAINED, explained=True)
         explained.lost(PACKET_TOO_LARGE)
 
-    assert not (restarting.here or choking.here or explained.here)
+    assert [rival.here for rival in (restarting, choking, explained)] == [False] * 3
