@@ -6,6 +6,7 @@ failing one undoes itself and not its neighbours; a write is acknowledged after 
 
 import asyncio
 import errno
+import os
 import queue
 import threading
 from collections.abc import Callable
@@ -27,6 +28,8 @@ SCHEMA_HEAD = "0002"
 """The newest migration; a test holds it to the folder, so that Alembic is imported only when there is work for it."""
 
 _GROUP = 256
+_DISK_ERRORS = {"full": errno.ENOSPC, "readonly": errno.EROFS, "I/O": errno.EIO, "unable to open": errno.EIO}
+_LITTLE_ROOM = 1 << 16
 
 
 @dataclass
@@ -99,7 +102,7 @@ class Database:
             with self._write_engine.connect() as connection:
                 self._migrate(connection)
         except exc.DatabaseError as error:
-            reason = _reason(error)
+            reason = self._reason(error)
             if isinstance(reason, CannotStore):
                 raise reason from error
             raise Unavailable(
@@ -202,7 +205,7 @@ class Database:
             if raw.total_changes > changes:  # a group that only looked says nothing about the disk
                 self.problem = None
         except Exception as error:  # the whole group failed: disk full, file damaged
-            reason = _reason(error)
+            reason = self._reason(error)
             if str(reason) != self.problem:
                 log.error("the database could not be written", problem=str(reason))
             self.problem = str(reason) if isinstance(reason, CannotStore) else None
@@ -211,8 +214,7 @@ class Database:
         for write, result, problem in outcomes:
             write.loop.call_soon_threadsafe(_resolve, write.done, result, problem)
 
-    @staticmethod
-    def _try(connection: Connection, write: _Write) -> tuple[_Write, Any, BaseException | None]:
+    def _try(self, connection: Connection, write: _Write) -> tuple[_Write, Any, BaseException | None]:
         try:
             with connection.begin_nested():
                 return write, write.work(connection), None
@@ -220,23 +222,25 @@ class Database:
             raw = connection.connection.driver_connection
             if raw is None or not raw.in_transaction:
                 raise  # SQLite rolled the whole transaction back (disk full)
-            return write, None, _reason(error)
+            return write, None, self._reason(error)
 
+    def _reason(self, error: BaseException) -> BaseException:
+        """CannotStore where the disk is at fault. What SQLite said first counts: it may have undone savepoints too."""
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, exc.OperationalError):
+                said = str(cause.orig)
+                number = next((number for words, number in _DISK_ERRORS.items() if words in said), None)
+                if number is not None:
+                    # Where a file of its own cannot grow, SQLite calls a full disk an I/O error.
+                    full = number == errno.EIO and self._room() < _LITTLE_ROOM
+                    return CannotStore.because(OSError(errno.ENOSPC if full else number, said))
+            cause = cause.__context__
+        return error
 
-def _reason(error: BaseException) -> BaseException:
-    """CannotStore where the disk is at fault. What SQLite said first counts: it may have undone the savepoints too."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, exc.OperationalError):
-            said = str(cause.orig)
-            if "full" in said:
-                return CannotStore.because(OSError(errno.ENOSPC, said))
-            if "readonly" in said:
-                return CannotStore.because(OSError(errno.EROFS, said))
-            if "I/O" in said or "unable to open" in said:
-                return CannotStore.because(OSError(errno.EIO, said))
-        cause = cause.__context__
-    return error
+    def _room(self) -> int:
+        found = os.statvfs(self.path.parent)
+        return found.f_bavail * found.f_frsize
 
 
 def _resolve(done: "asyncio.Future[Any]", result: Any, problem: BaseException | None) -> None:
