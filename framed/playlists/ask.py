@@ -130,7 +130,17 @@ class Asker:
             for key in ("orientation", "monochrome", "favourites", "some_people"):
                 if getattr(plan, key) is None and getattr(other, key) is not None:
                     changes[key] = getattr(other, key)
-            for key in ("people_all", "people_any", "folders_any", "places_any"):
+            for key in (
+                "people_all",
+                "people_any",
+                "folders_any",
+                "places_any",
+                "tags_any",
+                "kinds",
+                "dates",
+                "yearly",
+                "seasons",
+            ):
                 if not getattr(plan, key) and getattr(other, key):
                     changes[key] = getattr(other, key)
             changes["labels"] = {**other.labels, **plan.labels}
