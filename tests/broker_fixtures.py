@@ -69,6 +69,11 @@ class Mosquitto:
                     self._process.wait(0.5)
             self._process = None
 
+    def reload(self) -> None:
+        """Have it read its password file again."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
+
     def __enter__(self) -> Self:
         self.start()
         return self

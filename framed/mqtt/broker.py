@@ -387,7 +387,8 @@ class _Mosquitto:
         return command[1:] == self.command()[1:] and Path(command[0]).name == "mosquitto"
 
     def write(self, passwords: dict[str, str]) -> None:
-        write_private(self.data / "passwords", "".join(f"{user}:{mosquitto_hash(word)}\n" for user, word in passwords.items()))
+        hashed = (f"{user}:{mosquitto_hash(word)}\n" for user, word in passwords.items())
+        write_private(self.data / "passwords", "".join(hashed))
         write_private(self.data / "rights", self._rights([user for user in passwords if user not in (DAEMON, HOME)]))
         write_private(self.data / "mosquitto.conf", self._configuration())
 

@@ -28,7 +28,7 @@ from framed.mqtt.connection import (
     status_at,
 )
 from framed.mqtt.inbox import Inbox
-from framed.mqtt.outbox import Gate, Outbox, Outgoing
+from framed.mqtt.outbox import Gate, LearnedLimit, Outbox, Outgoing
 from framed.mqtt.rival import AWAY_AT_MOST_S, Rival, why_away
 from framed.mqtt.settings import MqttSettings, Version
 from framed.mqtt.topics import Subscription
@@ -106,6 +106,7 @@ class MqttClient:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._refused_said: set[str] = set()
         self._max_packet_bytes: int | None = None
+        self._limit = LearnedLimit()
         self._works: Version | None = None
         self._connected = asyncio.Event()
         self._since = datetime.now(UTC)
@@ -191,6 +192,7 @@ class MqttClient:
         await asyncio.gather(connection, return_exceptions=True)
         self._settings = settings
         self._works = None
+        self._limit = LearnedLimit()
         self._stopping = self._said_goodbye = False
         log.info("connecting to MQTT with other settings", host=settings.host, port=settings.port)
         self._tasks.append(asyncio.create_task(self._stay_connected(), name="mqtt connection"))
@@ -374,7 +376,9 @@ class MqttClient:
             raise NoConnection(why_lost(reason, self._settings, again=again)) from group
         finally:
             self._set_connected(False)
-            self._outbox.close(too_large=too_large)
+            culprit = self._outbox.close(too_large=too_large)
+            if culprit is not None:
+                self._learn_limit(culprit, TooLarge("The broker hangs up on a message of this size."), sure=too_large)
             await self._leave(connection)
 
     async def _open(self) -> tuple[Connection, Version]:
@@ -479,35 +483,46 @@ class MqttClient:
         if self._max_packet_bytes is not None and size > self._max_packet_bytes:
             limit = self._max_packet_bytes
             self._too_large(message, f"The broker takes packets of at most {limit:,} bytes; not {size:,}.")
+        elif len(message.payload) >= self._limit.bytes:
+            self._too_large(message, f"The broker refused {self._limit.bytes:,} bytes before.")
         else:
-            remaining = self._outbox.remaining_s(message)
-            properties = publish_properties(
-                expiry_s=None if remaining is None else max(1, math.ceil(remaining)),
-                content_type=message.content_type,
-                correlation=message.correlation,
-                user_properties=message.user_properties,
-            )
-            refusal = await connection.send(
-                message.topic,
-                message.payload,
-                qos=message.qos,
-                retain=message.retain,
-                properties=properties if self._works == "5" else None,
-                timeout_s=max(10.0, self._settings.keepalive),
-            )
-            self._tx += 1
-            if refusal is None:
-                self._outbox.acked(message)
-            elif refusal.value == PACKET_TOO_LARGE:
-                self._too_large(message, f"The broker does not take the {len(message.payload):,} bytes.")
-            else:
-                self._not_allowed(message, str(refusal))
+            await self._deliver(connection, message)
         room.release()
+
+    async def _deliver(self, connection: Connection, message: Outgoing) -> None:
+        remaining = self._outbox.remaining_s(message)
+        properties = publish_properties(
+            expiry_s=None if remaining is None else max(1, math.ceil(remaining)),
+            content_type=message.content_type,
+            correlation=message.correlation,
+            user_properties=message.user_properties,
+        )
+        refusal = await connection.send(
+            message.topic,
+            message.payload,
+            qos=message.qos,
+            retain=message.retain,
+            properties=properties if self._works == "5" else None,
+            timeout_s=max(10.0, self._settings.keepalive),
+        )
+        self._tx += 1
+        if refusal is None:
+            self._outbox.acked(message)
+        elif refusal.value == PACKET_TOO_LARGE:
+            self._too_large(message, f"The broker does not take {len(message.payload):,} bytes.")
+        else:
+            self._not_allowed(message, str(refusal))
 
     def _too_large(self, message: Outgoing, why: str) -> None:
         error = TooLarge(why)
-        log.error("message too large for the broker", topic=message.topic, bytes=len(message.payload), why=why)
         self._outbox.refuse(message, error)
+        self._learn_limit(message, error, sure=True)
+
+    def _learn_limit(self, message: Outgoing, error: TooLarge, *, sure: bool) -> None:
+        """State is made anew on each connection: what the broker choked on must not be sent again to break the next."""
+        size = len(message.payload)
+        log.error("message too large for the broker", topic=message.topic, bytes=size, why=error.message)
+        self._limit.learn(size, sure=sure)
         if self._on_refused is not None:
             self._on_refused(message.topic, message.payload, error)
 

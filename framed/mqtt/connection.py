@@ -17,13 +17,17 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from framed.mqtt.settings import MqttSettings, TlsSettings, Version
 from framed.mqtt.topics import Subscription
-from framed.mqtt.trouble import NoConnection, why_not
+from framed.mqtt.trouble import PACKET_TOO_LARGE, NoConnection, why_not
 
 log = structlog.get_logger(__name__)
 
 MqttError = aiomqtt.MqttError
 
 PIPELINE: Final = 16
+
+# Mosquitto 2.0 acknowledges a message over its message_size_limit with this code, which the specification has for
+# other packets only: paho would take the acknowledgement for garbage, hang up, and meet it again next time.
+ReasonCode.names[PACKET_TOO_LARGE]["Packet too large"].append(PacketTypes.PUBACK)
 
 _VERSIONS: Final[dict[Version, aiomqtt.ProtocolVersion]] = {
     "5": aiomqtt.ProtocolVersion.V5,
@@ -159,6 +163,24 @@ class Connection(aiomqtt.Client):  # type: ignore[misc]  # aiomqtt is not follow
         if reason_code.is_failure:
             self._refused[mid] = reason_code
         super()._on_publish(client, userdata, mid, reason_code, properties)
+
+    def _on_socket_register_write(self, client: Any, userdata: Any, sock: socket.socket) -> None:
+        """aiomqtt watches the socket a moment later, when it may be closed already, which asyncio would log."""
+        if self._abandoned or sock.fileno() < 0:
+            return
+
+        def watch() -> None:
+            if not self._abandoned and sock.fileno() >= 0:
+                self._loop.add_writer(sock.fileno(), write)
+
+        def write() -> None:
+            try:
+                client.loop_write()
+            except Exception as error:
+                if not self._disconnected.done():
+                    self._disconnected.set_exception(error)
+
+        self._loop.call_soon_threadsafe(watch)
 
     def drop(self) -> None:
         """Close the socket without DISCONNECT: the broker publishes the will, unless we are back before its delay."""

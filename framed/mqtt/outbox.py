@@ -1,6 +1,7 @@
 """What is to be published: the retained state that should stand on the broker, and the messages on their way."""
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -52,6 +53,26 @@ class Gate(Enum):
     CLOSED = "closed"
     GREETING = "greeting"
     OPEN = "open"
+
+
+class LearnedLimit:
+    """The payload that was too large for the broker lately; after a while it may have another limit.
+
+    `sure`: the broker said so; else it hung up on the message again and again, which may have other reasons.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._bytes = math.inf
+        self._until = 0.0
+
+    @property
+    def bytes(self) -> float:
+        return self._bytes if self._clock() < self._until else math.inf
+
+    def learn(self, size: int, *, sure: bool) -> None:
+        if size < self.bytes:
+            self._bytes, self._until = size, self._clock() + (3_600.0 if sure else 600.0)
 
 
 class Outbox:
@@ -120,6 +141,8 @@ class Outbox:
     def _put_retained(self, message: Outgoing) -> None:
         old = self.desired.get(message.topic)
         self.desired[message.topic] = message
+        if old is not None and len(message.payload) >= len(old.payload):
+            message.losses = old.losses  # state is published anew on each connection, and may break each of them
         if old is not None and old.queued:
             # The newer payload takes the place in the queue, so a slow link never holds two of one topic.
             message.waiters.extend(old.waiters)
@@ -217,10 +240,11 @@ class Outbox:
         if self.desired.get(message.topic) is message:
             del self.desired[message.topic]
 
-    def close(self, *, too_large: bool = False) -> None:
+    def close(self, *, too_large: bool = False) -> Outgoing | None:
         """The connection is gone. Events go back in order; retained state stays desired.
 
         `too_large`: the broker said that it hung up on an oversized packet, so the largest message on its way goes.
+        The message that was given up is returned.
         """
         self.gate = Gate.CLOSED
         for message in self._in_flight:
@@ -238,6 +262,7 @@ class Outbox:
                 culprit, TooLarge(f"The broker hangs up on {len(culprit.payload):,} bytes for {culprit.topic}.")
             )
         self._bound(self._waiting, self._waiting_limit, "Too many messages wait for the broker to come back.")
+        return culprit
 
 
 def _culprit(in_flight: Iterable[Outgoing], *, too_large: bool) -> Outgoing | None:

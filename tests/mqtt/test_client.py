@@ -13,8 +13,9 @@ from pydantic import BaseModel, SecretStr
 from structlog.testing import capture_logs
 
 from framed.errors import Refused, TooLarge
+from framed.mqtt.broker import mosquitto_hash
 from framed.mqtt.client import MqttClient
-from framed.mqtt.connection import Incoming
+from framed.mqtt.connection import Incoming, probe
 from framed.mqtt.settings import MqttSettings, TlsSettings
 from framed.mqtt.topics import Subscription, Topics
 from tests.broker_fixtures import Mosquitto, Peer, free_port, retained
@@ -266,6 +267,41 @@ async def test_packet_above_the_limit_that_the_broker_names_is_refused_here(tmp_
             assert client.state.reconnects == 0
 
 
+async def test_message_that_the_broker_drops_is_told_to_its_maker_and_not_tried_again(tmp_path: Path) -> None:
+    refused: list[tuple[str, int]] = []
+
+    async def announce() -> None:
+        await client.publish(TOPICS.thumb("hall"), b"x" * 30_000, retain=True)
+
+    with Mosquitto(tmp_path, "allow_anonymous true", "message_size_limit 20000") as broker:
+        client = daemon(
+            broker.port,
+            protocol="5",
+            on_connected=announce,
+            on_refused=lambda topic, payload, error: refused.append((topic, len(payload))),
+        )
+        async with client:
+            await connected(client)
+            await until(lambda: refused)
+            with pytest.raises(TooLarge, match="refused 30,000 bytes before"):
+                await client.publish(TOPICS.thumb("den"), b"x" * 30_001, retain=True, wait=True)
+            await client.publish(TOPICS.thumb("den"), b"x" * 10_000, retain=True, wait=True)
+            assert client.state.reconnects == 0
+    assert refused == [(TOPICS.thumb("hall"), 30_000), (TOPICS.thumb("den"), 30_001)]
+
+
+async def test_state_that_breaks_each_connection_is_given_up_though_it_is_made_anew_each_time(tmp_path: Path) -> None:
+    async def announce() -> None:
+        await client.publish(TOPICS.thumb("hall"), b"x" * 30_000, retain=True)
+
+    with Mosquitto(tmp_path, "allow_anonymous true", "max_packet_size 20000") as broker:
+        client = daemon(broker.port, protocol="3.1.1", on_connected=announce)
+        async with client:
+            await until(lambda: client.state.dropped)
+            await connected(client)
+            await client.publish(TOPICS.event, "online at last", wait=True)
+
+
 async def test_packet_that_a_silent_broker_hangs_up_on_does_not_loop_for_ever(tmp_path: Path) -> None:
     with Mosquitto(tmp_path, "allow_anonymous true", "max_packet_size 20000") as broker:
         async with daemon(broker.port, protocol="3.1.1") as client:
@@ -319,6 +355,39 @@ async def test_full_queue_answers_busy_and_goes_on(mosquitto: Mosquitto) -> None
         await until(lambda: len(handled) == 4)
     assert handled == [b"0", b"1", b"2", b"3"]
     assert client.state.dropped == 6
+
+
+async def test_hello_gets_in_before_a_flood_of_commands(mosquitto: Mosquitto) -> None:
+    release = asyncio.Event()
+    handled: list[str] = []
+
+    async def slow(incoming: Incoming) -> None:
+        handled.append(incoming.topic)
+        await release.wait()
+
+    client = daemon(mosquitto.port, slow, inbox_limit=3)
+    async with client, Peer(mosquitto.port) as peer:
+        await connected(client)
+        for number in range(10):
+            await peer.publish(TOPICS.request("ask"), str(number))
+        await peer.publish(TOPICS.hello("hall"), "{}", retain=True)
+        await peer.publish(TOPICS.hello("hall"), '{"v":1}', retain=True)
+        await until(lambda: client.state.rx >= 13)
+        release.set()
+        await until(lambda: len(handled) == 5)
+    assert handled[1] == TOPICS.hello("hall")
+    assert handled.count(TOPICS.hello("hall")) == 1
+
+
+async def test_command_far_too_long_comes_cut_and_state_far_too_long_not_at_all(mosquitto: Mosquitto) -> None:
+    inbox = Inbox()
+    small = settings(mosquitto.port, max_json_bytes=4_096)
+    async with daemon(0, inbox, settings=small) as client, Peer(mosquitto.port) as peer:
+        await connected(client)
+        await peer.publish(TOPICS.hello("hall"), b"x" * 10_000, retain=True)
+        await peer.publish(TOPICS.request("ask"), b"x" * 10_000)
+        assert len((await inbox.wait_for(TOPICS.request("ask"))).payload) == 4_097
+    assert [incoming.topic for incoming in inbox.seen] == [TOPICS.request("ask")]
 
 
 async def test_handler_that_fails_does_not_stop_the_next_message(mosquitto: Mosquitto) -> None:
@@ -376,6 +445,43 @@ async def test_refused_password_is_said_in_a_sentence_without_it(
     assert len(troubles) == 1
     assert re.search(sentence, troubles[0])
     assert "wrong" not in str(logs)
+
+
+async def test_refused_password_is_not_hammered_and_found_right_when_the_broker_has_it(tmp_path: Path) -> None:
+    passwords = tmp_path / "passwords"
+    passwords.write_text("")
+    passwords.chmod(0o600)
+    account = {"username": "framed", "password": SecretStr("correct")}
+    with Mosquitto(tmp_path, "allow_anonymous false", f"password_file {passwords}") as broker, capture_logs() as logs:
+        client = daemon(0, settings=settings(broker.port, **account), refused_backoff_s=(0.3, 0.3))
+        async with client:
+            await until(lambda: client.state.last_error)
+            passwords.write_text(f"framed:{mosquitto_hash('correct')}\n")
+            broker.reload()
+            await connected(client)
+            assert client.state.last_error is None
+    assert len([entry for entry in logs if entry["event"] == "no MQTT connection"]) == 1
+
+
+async def test_other_settings_are_used_at_once_and_the_old_broker_hears_goodbye(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as old, Mosquitto(tmp_path) as new:
+        async with daemon(old.port) as client:
+            await connected(client)
+            await client.publish(TOPICS.info, {"v": 1}, retain=True, wait=True)
+            await client.configure(settings(new.port))
+            await connected(client)
+            assert (await retained(old.port))[TOPICS.status] == b"offline"
+            await until(lambda: client.state.reconnects == 1)
+            assert await retained(new.port) == {TOPICS.status: b"online", TOPICS.info: b'{"v":1}'}
+
+
+async def test_a_visit_to_the_broker_says_what_to_change_and_disturbs_nobody(mosquitto: Mosquitto) -> None:
+    async with daemon(mosquitto.port) as client:
+        await connected(client)
+        assert await probe(settings(mosquitto.port), "framed-doctor") is None
+        assert client.connected
+        assert client.state.reconnects == 0
+    assert "No MQTT broker listens" in str(await probe(settings(free_port()), "framed-doctor"))
 
 
 async def test_absent_broker_is_said_once_and_found_when_it_comes(mosquitto: Mosquitto) -> None:
