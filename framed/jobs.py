@@ -16,6 +16,7 @@ import structlog
 from sqlalchemy import Connection, RowMapping
 
 from framed.bus import Bus
+from framed.clock import steady
 from framed.errors import BadRequest, Busy, Cancelled, FramedError, NotReady, TimedOut
 from framed.events import JobChanged, JobFailed
 from framed.store import jobs as rows
@@ -68,7 +69,7 @@ class JobQueue:
             log.info("jobs of the last run were put back", jobs=released)
         for job_id in await self._database.read(rows.answers_due):
             await self._say(job_id)
-        before = time.time() - KEEP_FINISHED_S
+        before = steady() - KEEP_FINISHED_S
         await self._database.write(lambda c: rows.prune(c, before))
         self._tasks = [asyncio.create_task(self._lane(), name=f"jobs:{lane}") for lane in range(self._lanes)]
 
@@ -107,7 +108,7 @@ class JobQueue:
                 dedupe_key=dedupe_key,
                 transaction=transaction,
                 max_attempts=max_attempts,
-                run_after=time.time() + delay_s,
+                run_after=steady() + delay_s,
                 transaction_s=TRANSACTION_S,
             )
 
@@ -162,7 +163,7 @@ class JobQueue:
             await self._run(row)
             return
         due = await self._database.read(lambda c: rows.next_due(c, kinds))
-        wait_s = 30.0 if due is None else min(30.0, max(0.05, due - time.time()))
+        wait_s = 30.0 if due is None else min(30.0, max(0.05, due - steady()))
         self._wake.clear()
         try:
             await asyncio.wait_for(self._wake.wait(), wait_s)
@@ -231,7 +232,7 @@ class JobQueue:
             return
         delay_s = min(300.0, 2.0**job.attempt)
         log.warning("a job will be tried again", job=job.id, kind=job.kind, problem=str(error), seconds=delay_s)
-        await self._database.write(lambda c: rows.retry(c, job.id, time.time() + delay_s, _error(error)))
+        await self._database.write(lambda c: rows.retry(c, job.id, steady() + delay_s, _error(error)))
         await self._say(job.id)
 
     async def _finish(self, job: Job, state: str, result: dict[str, Any] | None, error: dict[str, Any] | None) -> None:

@@ -16,6 +16,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from framed import strict_json
+from framed.clock import steady
 from framed.errors import BadJson, BadRequest, Busy, FramedError, Refused, TooLarge, Unavailable, UnknownVerb
 from framed.store import jobs as rows
 from framed.store.database import Database
@@ -168,7 +169,7 @@ class Router:
             del self._in_flight[key]
 
     async def _first_or_new(self, verb: str, document: dict[str, Any], transaction: str) -> dict[str, Any]:
-        since = time.time() - TRANSACTION_S
+        since = steady() - TRANSACTION_S
         # Home Assistant's context.id is the same for every request of one automation run: the verb belongs to the key.
         kept_as = f"{verb} {transaction}"
         first = await self._database.read(lambda c: rows.first_answer(c, kept_as, since))

@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from framed.bus import Bus
+from framed.clock import steady
 from framed.errors import BadRequest, Busy
 from framed.events import JobChanged
 from framed.jobs import Job, JobQueue, Progress
 from framed.store import jobs as rows
 from framed.store.database import Database
+from framed.store.tables import transactions
 
 
 @pytest.fixture
@@ -239,3 +242,27 @@ async def test_a_cancel_that_a_kill_overtook_still_holds(database: Database) -> 
     await database.write(rows.release_orphans)
 
     assert (await queue.get(job_id) or {})["state"] == "cancelled"
+
+
+async def test_a_job_put_off_under_another_clock_is_done(database: Database) -> None:
+    queue = JobQueue(database=database, bus=Bus())
+    queue.works("scan", lambda job, progress: asyncio.sleep(0))
+    job_id = await queue.add("scan", {}, delay_s=365 * 86_400)  # as a clock that ran a year ahead wrote it
+
+    await queue.start()
+    job = await finished(queue, job_id)
+    await queue.close()
+
+    assert job["state"] == "succeeded"
+
+
+@pytest.mark.parametrize(("ahead_s", "known"), [(-601, False), (-5, True), (30, True), (365 * 86_400, False)])
+async def test_a_transaction_is_known_for_ten_minutes_whatever_the_clock_did(
+    database: Database, ahead_s: float, known: bool
+) -> None:
+    def keep(connection: Connection) -> dict[str, Any] | None:
+        rows.keep_answer(connection, "t1", "ask", {"v": 1}, 0.0)
+        connection.execute(transactions.update().values(at=steady() + ahead_s))
+        return rows.first_answer(connection, "t1", steady() - 600)
+
+    assert (await database.write(keep) is not None) is known

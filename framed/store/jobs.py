@@ -1,13 +1,15 @@
 """Job and transaction rows: what has been asked for and how far it is."""
 
 import json
-import time
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, case, delete, func, insert, or_, select, update
 
+from framed.clock import steady
 from framed.store.tables import jobs, transactions
 
+LONGEST_WAIT_S = 3600.0
+"""A job that is put off further than any is was written under another clock, and is due."""
 FINISHED = ("succeeded", "failed", "cancelled")
 ANSWER_DUE = "answer"
 """`lease_owner` of a finished job whose final answer has not reached the broker yet: a restart says it again."""
@@ -31,9 +33,9 @@ def add(
     A transaction is the same for `transaction_s` after it was first seen, and while its job is not done. Each
     transaction is owed a final answer of its own, so a waiting job that already answers another does not serve.
     """
-    now = time.time()
+    now = steady()
     if transaction is not None:
-        recent = jobs.c.state.not_in(FINISHED) | (jobs.c.created_at >= now - transaction_s)
+        recent = jobs.c.state.not_in(FINISHED) | jobs.c.created_at.between(now - transaction_s, now + transaction_s)
         query = select(jobs.c.id).where(jobs.c.kind == kind, jobs.c.transaction == transaction, recent)
         found: str | None = connection.execute(query.order_by(jobs.c.created_at.desc()).limit(1)).scalar()
         if found is not None:
@@ -67,10 +69,11 @@ def add(
 
 
 def claim(connection: Connection, kinds: list[str], owner: str, lease_s: float) -> RowMapping | None:
-    now = time.time()
+    now = steady()
     job_id = connection.execute(
         select(jobs.c.id)
-        .where(jobs.c.state == "queued", jobs.c.kind.in_(kinds), jobs.c.run_after <= now)
+        .where(jobs.c.state == "queued", jobs.c.kind.in_(kinds))
+        .where(or_(jobs.c.run_after <= now, jobs.c.run_after > now + LONGEST_WAIT_S))
         .order_by(jobs.c.priority, jobs.c.created_at)
         .limit(1)
     ).scalar()
@@ -116,20 +119,20 @@ def set_progress(connection: Connection, job_id: str, progress: float, step: str
             progress=case((jobs.c.progress < progress, progress), else_=jobs.c.progress),
             attempts=further,
             step=step,
-            lease_until=time.time() + lease_s,
+            lease_until=steady() + lease_s,
         )
     )
 
 
 def renew(connection: Connection, job_id: str, lease_s: float) -> None:
     running = (jobs.c.id == job_id) & (jobs.c.state == "running")
-    connection.execute(update(jobs).where(running).values(lease_until=time.time() + lease_s))
+    connection.execute(update(jobs).where(running).values(lease_until=steady() + lease_s))
 
 
 def finish(
     connection: Connection, job_id: str, state: str, result: dict[str, Any] | None, error: dict[str, Any] | None
 ) -> None:
-    values: dict[str, Any] = {"state": state, "result": result, "error": error, "finished_at": time.time()}
+    values: dict[str, Any] = {"state": state, "result": result, "error": error, "finished_at": steady()}
     if state == "succeeded":
         values["progress"] = 1.0
     connection.execute(update(jobs).where(jobs.c.id == job_id).values(**_LEFT, **values))
@@ -176,7 +179,7 @@ def request_cancel(connection: Connection, job_id: str) -> tuple[RowMapping | No
 def release_orphans(connection: Connection) -> int:
     """Puts back what a dead daemon was working on: the data folder's lock says that nobody else is. An attempt that
     ended with the process counts as one; one that was to be cancelled is."""
-    orphan, now = jobs.c.state == "running", time.time()
+    orphan, now = jobs.c.state == "running", steady()
     for ends, state, said in (
         (jobs.c.cancel_requested.is_(True), "cancelled", {"code": "cancelled", "message": "It was cancelled."}),
         (jobs.c.attempts >= jobs.c.max_attempts, "failed", {"code": "internal", "message": _GIVEN_UP}),
@@ -208,13 +211,13 @@ def prune(connection: Connection, older_than: float) -> None:
 
 
 def first_answer(connection: Connection, transaction: str, since: float) -> dict[str, Any] | None:
-    row = connection.execute(
-        select(transactions.c.response).where(transactions.c.id == transaction, transactions.c.at >= since)
-    ).first()
+    """What was answered since then; a time as far ahead was written under another clock."""
+    window = transactions.c.at.between(since, 2 * steady() - since)
+    row = connection.execute(select(transactions.c.response).where(transactions.c.id == transaction, window)).first()
     return dict(row[0]) if row is not None and row[0] is not None else None
 
 
 def keep_answer(connection: Connection, transaction: str, verb: str, response: dict[str, Any], before: float) -> None:
     connection.execute(delete(transactions).where(or_(transactions.c.at < before, transactions.c.id == transaction)))
     plain = json.loads(json.dumps(response, default=str))
-    connection.execute(insert(transactions).values(id=transaction, verb=verb, response=plain, at=time.time()))
+    connection.execute(insert(transactions).values(id=transaction, verb=verb, response=plain, at=steady()))
