@@ -1,6 +1,7 @@
 """The composition root: builds every object in one stack, in order, and stops them in reverse."""
 
 import asyncio
+import errno
 import fcntl
 import ipaddress
 import os
@@ -9,7 +10,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,9 +24,10 @@ from framed.analysis.pipeline import Pipeline
 from framed.analysis.previews import Previews
 from framed.analysis.steps import all_steps, late_steps
 from framed.analysis.tag_words import canonical_tag
+from framed.backends import Backends
 from framed.bus import Bus
 from framed.config import Config, Mqtt
-from framed.errors import Unavailable
+from framed.errors import CannotStore, ConfigError, Unavailable
 from framed.events import PhotoAnalysed
 from framed.frames.player import Player
 from framed.frames.registry import Registry
@@ -48,14 +50,18 @@ from framed.mqtt.broker import Endpoint, ManagedBroker
 from framed.mqtt.client import MqttClient
 from framed.mqtt.settings import MqttSettings
 from framed.mqtt.topics import Topics
+from framed.parts import followed, limits, parts_of, redo
 from framed.playlists.ask import Asker
 from framed.playlists.explain import caption_of
 from framed.playlists.grammar import Name
 from framed.playlists.index import LibraryIndex
 from framed.playlists.vocabulary import Names
 from framed.playlists.words import install
+from framed.reload import Reload
 from framed.router import Router
+from framed.schedule import Schedule
 from framed.store.database import Database
+from framed.watchdog import Heart
 from framed.web.server import WebOptions, WebServer
 
 log = structlog.get_logger(__name__)
@@ -74,9 +80,18 @@ LATER |= {verb: LATER["person/list"] for verb in ("person/name", "person/merge",
 class App:
     """`async with App(config)` is a running framed; `serve` runs it until a signal."""
 
-    def __init__(self, config: Config, *, clock: Callable[[], float] = time.time) -> None:
-        self.config = config
+    def __init__(
+        self,
+        config: Config,
+        *,
+        clock: Callable[[], float] = time.time,
+        read: Callable[[], Config] | None = None,
+    ) -> None:
+        """`read` gives the configuration anew, for `reload`."""
+        self.reload = Reload(config, read or (lambda: config), parts_of(self))
         self._clock = clock
+        self._scanning: asyncio.Task[None] | None = None
+        self._watcher: Watcher | None = None
         self._stack = AsyncExitStack()
         self.endpoint: Endpoint | None = None
         self.started = time.time()
@@ -87,13 +102,20 @@ class App:
         self._loop = asyncio.get_running_loop()
         try:
             await self._start()
-        except BaseException:
+        except BaseException as error:
             await self._stack.aclose()
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+                raise CannotStore.because(error) from error
             raise
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         await self._stack.aclose()
+
+    @property
+    def config(self) -> Config:
+        """The one in force."""
+        return self.reload.config
 
     @property
     def base_url(self) -> str:
@@ -117,7 +139,7 @@ class App:
         self._stack.push_async_callback(self.database.close)
         await self.database.start()
         self.bus = Bus()
-        self.pool = HostPool(config.compute)
+        self.pool = HostPool(config.compute, on_event=lambda event: self.backends.heard(event))
         self._stack.push_async_callback(self.pool.close)
         await self.pool.start()
         self._build_library(data)
@@ -151,10 +173,6 @@ class App:
             emit=self.bus.emit,
             steps=[step.name for step in steps],
         )
-        limits = {
-            "max_file_bytes": config.photos.max_file_mb * 1_000_000,
-            "max_pixels": config.photos.max_megapixels * 1_000_000,
-        }
         self.pipeline = Pipeline(
             database=self.database,
             compute=self.pool,
@@ -163,7 +181,14 @@ class App:
             bus=self.bus,
             steps=steps,
             cpu_hosts=config.compute.cpu_hosts or os.cpu_count() or 1,
-            limits=limits,
+            limits=limits(config),
+        )
+        self.backends = Backends(
+            database=self.database,
+            bus=self.bus,
+            choices=lambda: self.config.models.choices(),
+            steps=lambda: [step.name for step in self.pipeline.steps],
+            reopened=self.pipeline.wake,
         )
 
     def _build_late(self) -> None:
@@ -251,11 +276,19 @@ class App:
             pool=self.pool,
             messages=self.messages,
             topics=self.topics,
-            config=self.config,
+            config=lambda: self.config,
             base_url=lambda: self.base_url,
             started=self.started,
         )
         self.accounts = AccountHandler(registry=self.registry, lan_address=_lan_address)
+        self.playlists = PlaylistHandler(
+            database=self.database,
+            bus=self.bus,
+            asker=self.asker,
+            player=self.player,
+            registry=self.registry,
+            jobs=self.jobs,
+        )
         handlers: list[PhotoHandler | PlaylistHandler | FrameHandler | AccountHandler | SystemHandler] = [
             PhotoHandler(
                 database=self.database,
@@ -267,14 +300,7 @@ class App:
                 asker=self.asker,
                 jobs=self.jobs,
             ),
-            PlaylistHandler(
-                database=self.database,
-                bus=self.bus,
-                asker=self.asker,
-                player=self.player,
-                registry=self.registry,
-                jobs=self.jobs,
-            ),
+            self.playlists,
             self.frame_handler,
             self.accounts,
             self.system,
@@ -286,6 +312,17 @@ class App:
             self.router.later(verb, sentence)
         self.system.request_verbs = lambda: [*self.router.verbs(), *LATER]
         self.system.housekeeping = (self.previews.shrink, self.player.tidy)
+        self.schedule = Schedule(
+            database=self.database,
+            call=lambda verb, payload: self.router.call(verb, payload, source="schedule"),
+            entries=self.config.schedule,
+            timezone=ZoneInfo(self.config.ask.timezone),
+            location=self.config.location,
+            own={"midnight": ("1 0 * * *", self.playlists.new_day), "night": ("30 3 * * *", self.system.nightly)},
+            clock=self._clock,
+        )
+        self.system.reload, self.system.schedule = self.reload, self.schedule
+        self.reload.heard = self.system.configuration_changed
         self.messages.listen()
         self.messages.job_answered = self.jobs.answered
         self.messages.frame_clears = lambda frame: self.topics.retained_of_frame(frame, instance=self.config.instance)
@@ -306,6 +343,9 @@ class App:
             router=self.router,
             hub=self.hub,
         )
+        self.pictures = PicturesPort(
+            database=self.database, player=self.player, previews=self.previews, follows=followed(self.config)
+        )
         self.web = WebServer(
             options=WebOptions(
                 host=http.host,
@@ -315,12 +355,7 @@ class App:
                 public_host=urlsplit(http.base_url or "").hostname,
             ),
             api=ApiPort(self.router),
-            pictures=PicturesPort(
-                database=self.database,
-                player=self.player,
-                previews=self.previews,
-                follows=frozenset(os.fsencode(root.path) for root in self.config.library.roots if root.follow_symlinks),
-            ),
+            pictures=self.pictures,
             gate=gate,
             tokens=gate,
             health=HealthPort(
@@ -390,26 +425,44 @@ class App:
         self._stack.push_async_callback(self.messages.close)
         await self.web.start()
         self._stack.push_async_callback(self.web.close)
-        await self._republish()
+        await self.republish()
         await self.mqtt.start()
         self._stack.push_async_callback(self.mqtt.close)
         await self.jobs.start()
         self._stack.push_async_callback(self.jobs.close)
         self._stack.push_async_callback(self._end_background)
-        self._background(self._build_index(), "index")
+        self.background(self._build_index(), "index")
         await self.pipeline.start()
         self._stack.push_async_callback(self.pipeline.close)
         await self.late.start()
         self._stack.push_async_callback(self.late.close)
-        self._background(self.scanner.run(), "scanner")
-        await self._stack.enter_async_context(Watcher(scanner=self.scanner, suffixes=SUFFIXES))
+        await redo(self, self.config)
+        await self.backends.start()
+        self._stack.push_async_callback(self.backends.close)
+        await self.start_scanning()
+        self._stack.push_async_callback(self.stop_scanning)
         await self.player.start()
         self._stack.push_async_callback(self.player.close)
         await self.system.start()
         self._stack.push_async_callback(self.system.close)
+        await self.schedule.start()
+        self._stack.push_async_callback(self.schedule.close)
         self._stack.push_async_callback(self._leave)
         to_topic(self._log_line, Folded())
         self._stack.callback(to_topic, None, None)
+
+    async def start_scanning(self) -> None:
+        self._scanning = self.background(self.scanner.run(), "scanner")
+        self._watcher = Watcher(scanner=self.scanner, suffixes=SUFFIXES)
+        await self._watcher.__aenter__()
+
+    async def stop_scanning(self) -> None:
+        if self._watcher is not None:
+            await self._watcher.__aexit__()
+        if self._scanning is not None:
+            self._scanning.cancel()
+            await asyncio.gather(self._scanning, return_exceptions=True)
+        self._watcher = self._scanning = None
 
     async def _build_index(self) -> None:
         await self.index.build()
@@ -418,7 +471,7 @@ class App:
             if playlist is None and self.player.when_empty is not None:
                 await self.player.when_empty(frame.id)
 
-    async def _republish(self) -> None:
+    async def republish(self) -> None:
         await self.system.publish_info()
         await self.system.publish_library()
         await self.system.publish_playlists()
@@ -427,7 +480,7 @@ class App:
 
     async def _connected(self) -> None:
         """At every connection, and when Home Assistant has started: framed is the truth of all its retained topics."""
-        await self._republish()
+        await self.republish()
         await self.messages.clear_leftovers()
 
     async def _leave(self) -> None:
@@ -437,9 +490,9 @@ class App:
 
     def _log_line(self, payload: dict[str, Any]) -> None:
         """Any thread may log; the message leaves from the loop."""
-        self._loop.call_soon_threadsafe(lambda: self._background(self.messages.log_line(payload), "log"))
+        self._loop.call_soon_threadsafe(lambda: self.background(self.messages.log_line(payload), "log"))
 
-    def _background(self, work: Any, name: str) -> None:
+    def background(self, work: Any, name: str) -> asyncio.Task[None]:
         async def run() -> None:
             try:
                 await work
@@ -451,6 +504,7 @@ class App:
         task = asyncio.create_task(run(), name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _end_background(self) -> None:
         for task in list(self._tasks):
@@ -458,22 +512,31 @@ class App:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-async def serve(config: Config, ready: Callable[[App], None] | None = None) -> None:
-    """Runs framed until SIGTERM or SIGINT; tells systemd when it is ready and that it lives."""
-    from framed.watchdog import Heart
-
+async def serve(
+    config: Config, ready: Callable[[App], None] | None = None, read: Callable[[], Config] | None = None
+) -> None:
+    """Runs framed until SIGTERM or SIGINT, reads its configuration again at SIGHUP; tells systemd how it goes."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with App(config) as app:
-        loop.add_signal_handler(signal.SIGHUP, lambda: app._background(app.system.reload(), "reload"))
-        async with Heart(app.database):
-            if ready is not None:
-                ready(app)
-            await stop.wait()
+    edited = asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, edited.set)
+    async with App(config, read=read) as app, Heart(app.database) as heart:
+        app.background(_read_again(app, heart, edited), "reload")
+        if ready is not None:
+            ready(app)
+        await stop.wait()
         deadline = loop.call_later(4.5, os._exit, 0)  # contract of the unit: stopped within five seconds
     deadline.cancel()
+
+
+async def _read_again(app: App, heart: Heart, edited: asyncio.Event) -> None:
+    while True:
+        await edited.wait()
+        edited.clear()
+        with heart.reloading(), suppress(ConfigError):  # it is in the log and in health
+            await app.reload.now()
 
 
 # -- the data folder ---------------------------------------------------------------------------------------------
@@ -483,7 +546,7 @@ def _claim(data: Path, stack: AsyncExitStack) -> None:
     """One daemon per data folder: the lock goes with the process, however it ends."""
     try:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = (data / "framed.lock").open("a+")
+        lock = (data / "framed.lock").open("ab+", buffering=0)
     except OSError as error:
         raise Unavailable(f"The data folder {data} cannot be written: {error.strerror}.") from error
     stack.callback(lock.close)
@@ -491,7 +554,7 @@ def _claim(data: Path, stack: AsyncExitStack) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         lock.seek(0)
-        who = f" (process {pid})" if (pid := lock.read(20).strip()).isdecimal() else ""
+        who = f" (process {int(pid)})" if (pid := lock.read(20).strip()).isdigit() else ""
         raise Unavailable(
             f"Another framed{who} already runs on {data}. Stop it, or give this one another data_dir."
         ) from error
@@ -500,9 +563,9 @@ def _claim(data: Path, stack: AsyncExitStack) -> None:
             f"{data} cannot be locked ({error.strerror}), so two framed could write there at once; a network folder"
             " without locks does not do: set data_dir to a folder on a disk of this machine."
         ) from error
-    lock.truncate(0)
-    lock.write(f"{os.getpid()}\n")
-    lock.flush()
+    with suppress(OSError):  # the disk is full: who holds the lock is only said to help
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n".encode())
 
 
 def _token(data: Path) -> str:

@@ -76,7 +76,7 @@ class PicturesPort:
         self._database = database
         self._player = player
         self._previews = previews
-        self._follows = follows
+        self.follows = follows
 
     async def rendered(self, sha256: str) -> PictureFile | None:
         row = await self._database.read(lambda c: rows.render_of(c, sha256))
@@ -108,7 +108,7 @@ class PicturesPort:
             return None
         for root, folder, name in found[1]:
             path = Path(os.fsdecode(b"/".join(part for part in (root, folder, name) if part)))
-            if root in self._follows or await asyncio.to_thread(_inside, path, os.fsdecode(root)):
+            if root in self.follows or await asyncio.to_thread(_inside, path, os.fsdecode(root)):
                 return PictureFile(path, f"image/{found[0].lower() or 'jpeg'}", f"{photo_id}-original")
         return None
 

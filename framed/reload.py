@@ -1,6 +1,6 @@
 """Reads config.yaml again while framed runs, and hands every part what is new to it.
 
-`Part`s are listed in `app.py`. A key that no part takes up is in `FIXED`, with the sentence that says why it waits for a
+The parts are listed in `parts.py`. A key that no part takes up is in `FIXED`, with the reason why it waits for a
 restart; a test holds that every key is in one of the two.
 """
 
@@ -50,6 +50,9 @@ FIXED: tuple[Fixed, ...] = (
     Fixed("mqtt.bind", "framed's own broker keeps its address"),
     Fixed("mqtt.broker", "framed's own broker is running"),
     Fixed("compute", "the compute hosts are running"),
+    Fixed("models.folder", "models are loaded from it"),
+    Fixed("models.mirror", "downloads may be running"),
+    Fixed("models.offline", "downloads may be running"),
 )
 
 
@@ -75,6 +78,7 @@ class Reload:
     def __init__(self, config: Config, read: Callable[[], Config], parts: Sequence[Part]) -> None:
         self.config = config
         self.problems: list[str] = []
+        self.heard: Callable[[], None] = lambda: None
         self._read = read
         self._parts = parts
         self._lock = asyncio.Lock()
@@ -87,8 +91,11 @@ class Reload:
             except ConfigError as error:
                 log.error("the configuration was not read again, the old one stays in force", problem=error.message)
                 self.problems = [f"The configuration in force is an older one. {error.message}"]
+                self.heard()
                 raise
-            return await self._apply(new)
+            done = await self._apply(new)
+            self.heard()
+            return done
 
     async def _apply(self, new: Config) -> Reloaded:
         old = self.config

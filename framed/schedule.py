@@ -170,6 +170,7 @@ class _Timed:
     work: Callable[[], Awaitable[None]]
     entry: ScheduleEntry | None = None
     problem: str | None = None
+    ran_at: float | None = None
 
 
 class Schedule:
@@ -225,15 +226,15 @@ class Schedule:
         return [item.problem for item in self._items if item.problem]
 
     def listed(self) -> list[dict[str, Any]]:
-        """The configured entries with when they come next and last came, for people; times in UTC seconds."""
+        """The configured entries with when they come next and last ran (since the start), for people; times in UTC seconds."""
         now = self._local(self._clock())
         found = []
         for item in self._items:
             if item.entry is None:
                 continue
-            coming, last = item.trigger.after(now), self._last.get(item.key)
+            coming = item.trigger.after(now)
             said = item.entry.model_dump(exclude_none=True)
-            said |= {"next": coming.timestamp() if coming else None, "last": last, "problem": item.problem}
+            said |= {"next": coming.timestamp() if coming else None, "last": item.ran_at, "problem": item.problem}
             found.append(said)
         return found
 
@@ -287,7 +288,8 @@ class Schedule:
         return max(0.05, wait_s)
 
     async def _do(self, item: _Timed, at: float) -> None:
-        late_s = round(self._clock() - at)
+        item.ran_at = self._clock()
+        late_s = round(item.ran_at - at)
         try:
             async with asyncio.timeout(_WORK_S):
                 await item.work()

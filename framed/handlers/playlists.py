@@ -352,6 +352,10 @@ class PlaylistHandler:
             if current == photo_id:
                 await self._player.move(frame.id, 1)
 
+    async def new_day(self) -> None:
+        """What was asked for as "today" or "this week" means other days now."""
+        await self._jobs.add("playlist_refresh", {}, dedupe_key="all", priority=80)
+
     async def _refresh_all(self, job: Job, progress: Progress) -> dict[str, Any]:
         """Photos that came since are added to every playlist with a plan that is saved or playing."""
         found = await self._database.read(rows.listed)
@@ -441,7 +445,7 @@ class PlaylistHandler:
             log.warning("the frame's default cannot be played", frame=frame_id, problem=error.message)
             return
         if answer.composed.ids:
-            playlist_id = await self._keep(answer, name=f"{frame.name}", id=f"default-{frame_id}"[:32])
+            playlist_id = await self._keep(answer, id=f"default-{frame_id}"[:32])
             await self._player.play(frame_id, playlist_id)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Literal
 
 import psutil
@@ -17,6 +18,7 @@ from framed.bus import Bus
 from framed.config import Config
 from framed.errors import BadRequest, FramedError
 from framed.events import (
+    BackendChanged,
     FrameFailed,
     FrameOffline,
     FrameOnline,
@@ -30,16 +32,20 @@ from framed.events import (
     ScanFinished,
 )
 from framed.frames.publish import iso
-from framed.jobs import JobQueue
+from framed.jobs import KEEP_FINISHED_S, JobQueue
 from framed.library.scanner import Scanner
+from framed.logs import configure
 from framed.messages import Messages
 from framed.models.catalogue import PACKAGED
 from framed.models.pool import HostPool
 from framed.mqtt.client import MqttClient
 from framed.mqtt.topics import Topics
+from framed.reload import Reload
 from framed.router import Request, answers
+from framed.schedule import Schedule
 from framed.store import frames as frame_rows
 from framed.store import jobs as job_rows
+from framed.store import overview
 from framed.store import photos as photo_rows
 from framed.store import playlists as playlist_rows
 from framed.store.database import Database
@@ -65,7 +71,11 @@ class OptionsSet(Request):
 
 
 class SystemHandler:
+    """`mqtt`, `reload` and `schedule` are set before `start`."""
+
     mqtt: MqttClient
+    reload: Reload
+    schedule: Schedule
 
     def __init__(
         self,
@@ -78,7 +88,7 @@ class SystemHandler:
         pool: HostPool,
         messages: Messages,
         topics: Topics,
-        config: Config,
+        config: Callable[[], Config],
         base_url: Callable[[], str],
         started: float,
     ) -> None:
@@ -102,7 +112,8 @@ class SystemHandler:
         self._library: dict[str, Any] = {}
         self._metrics = _Metrics()
         self.hear: list[Callable[[str, dict[str, Any]], None]] = []
-        self.reload: Callable[[], Any] = self._nothing_to_reload
+        self._log_level: str | None = None  # set at run time, until the configuration is read again
+        self._health_now = asyncio.Event()
 
     def listen(self) -> None:
         for event in (PhotoAdded, PhotoAnalysed, PhotoFailed, PhotoGone):
@@ -112,6 +123,7 @@ class SystemHandler:
         self._bus.on(FrameOnline, self._frames_changed)
         self._bus.on(FrameOffline, self._frames_changed)
         self._bus.on(JobChanged, self._job_changed)
+        self._bus.on(BackendChanged, self._backend_changed)
         for failure in (JobFailed, PhotoFailed, FrameFailed):
             self._bus.on(failure, self._failed)
 
@@ -156,7 +168,7 @@ class SystemHandler:
 
     @answers("options/get", Request)
     async def options(self, request: Request) -> dict[str, Any]:
-        return {"paused": self._pipeline.paused, "log_level": self._config.logging.level}
+        return {"paused": self._pipeline.paused, "log_level": self._log_level or self._config().logging.level}
 
     @answers("options/set", OptionsSet)
     async def set_options(self, request: OptionsSet) -> dict[str, Any]:
@@ -165,13 +177,52 @@ class SystemHandler:
             self._pipeline.paused = request.paused
             self._pipeline.wake()
         if request.log_level is not None:
-            from framed.logs import configure
+            self._log_level = request.log_level
+            configure(request.log_level, self._config().logging.format)
+        options: dict[str, Any] = await self.options(request)
+        return options
 
-            configure(request.log_level, self._config.logging.format)
-        return {"paused": self._pipeline.paused}
+    @answers("options/reload", Request)
+    async def reload_options(self, request: Request) -> dict[str, Any]:
+        """Reads config.yaml again, as `systemctl reload` does."""
+        done = await self.reload.now()
+        return {
+            "changed": done.changed,
+            "restart": done.restart,
+            "problems": done.problems,
+            "speech": done.speech,
+        }
 
-    async def _nothing_to_reload(self) -> None:
-        log.info("nothing to reload")
+    @answers("schedule/list", Request)
+    async def scheduled(self, request: Request) -> dict[str, Any]:
+        items = self.schedule.listed()
+        return {"items": [{**item, "next": iso(item["next"]), "last": iso(item["last"])} for item in items]}
+
+    @answers("library/status", Request)
+    async def library_status(self, request: Request) -> dict[str, Any]:
+        """Everything `framed/library` says, and how far each photo folder is, what was put aside, what is undone."""
+        roots = await self._database.read(overview.by_root)
+        watched = {root.path: root for root in await self._scanner.status()}
+        items = []
+        for root in roots:
+            states, known = root.pop("photos"), watched.get(root["path"])
+            root["last_scan"] = iso(root.pop("last_scan_at"))
+            root["polled"] = known.polled if known else False
+            root["photos"] = sum(count for state, count in states.items() if state != "gone")
+            root["analysed"] = states.get("completed", 0) + states.get("partial", 0)
+            root["partial"] = states.get("partial", 0)
+            root["pending"] = states.get("pending", 0) + root["unread"]
+            root["failed"] = states.get("failed", 0)
+            items.append(root)
+        return {
+            **await self.library_payload(),
+            "paused": self._pipeline.paused,
+            "parked": await self._database.read(photo_rows.parked_count),
+            "reasons": await self._database.read(overview.parked_reasons),
+            "undone": await self._database.read(overview.unfinished_steps),
+            "problems": self._scanner.problems,
+            "roots": items,
+        }
 
     # -- payloads ------------------------------------------------------------------------------------------------
 
@@ -180,7 +231,7 @@ class SystemHandler:
         mqtt = self.mqtt.state
         queue = await self._database.read(job_rows.counts)
         disks = dict.fromkeys(filter(None, (self._database.problem, self._pipeline.problem)))
-        problems = [*disks, *self._scanner.problems]
+        problems = [*disks, *self._scanner.problems, *self.reload.problems, *self.schedule.problems]
         if not mqtt.connected:
             problems.append(mqtt.last_error or "framed is not connected to the MQTT broker.")
         payload: dict[str, Any] = {
@@ -229,11 +280,11 @@ class SystemHandler:
 
     async def publish_info(self) -> None:
         backends = await asyncio.to_thread(PACKAGED.report)
-        mqtt = self._config.mqtt
+        mqtt = self._config().mqtt
         info = {
             "v": 1,
             "version": __version__,
-            "instance": self._config.instance,
+            "instance": self._config().instance,
             "started": iso(self._started),
             "http_base": self._base_url(),
             "limits": {
@@ -287,6 +338,9 @@ class SystemHandler:
     async def _job_changed(self, event: JobChanged) -> None:
         self._tell("job", event.job)
 
+    async def _backend_changed(self, event: BackendChanged) -> None:
+        await self.publish_info()
+
     async def _failed(self, event: Any) -> None:
         self._errors.append(time.monotonic())
         self._metrics.failures.labels(type(event).__name__).inc()
@@ -304,7 +358,9 @@ class SystemHandler:
                 await self._messages.remember()
             except FramedError as error:
                 log.warning("health could not be said", problem=error.message)
-            await asyncio.sleep(HEALTH_S)
+            self._health_now.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._health_now.wait(), HEALTH_S)
 
     async def _say_library(self) -> None:
         """At most every five seconds, and only when something changed."""
@@ -317,18 +373,33 @@ class SystemHandler:
                 log.warning("the library's state could not be said", problem=error.message)
             await asyncio.sleep(LIBRARY_S)
 
+    def configuration_changed(self) -> None:
+        """It was read again, or could not be: health says so at once."""
+        self._log_level = None
+        self._health_now.set()
+
+    async def nightly(self) -> None:
+        """What would grow without end is cut; the store learns how its tables have grown."""
+        await self.tidy()
+        before = time.time() - KEEP_FINISHED_S
+        await self._database.write(lambda c: job_rows.prune(c, before))
+        await self._database.write(lambda c: c.exec_driver_sql("pragma optimize").close())
+
     async def _tidy(self) -> None:
         while True:
             await asyncio.sleep(TIDY_S)
-            for work in self.housekeeping:
-                try:
-                    await work()
-                except Exception:
-                    log.exception("housekeeping failed", work=getattr(work, "__qualname__", str(work)))
+            await self.tidy()
+
+    async def tidy(self) -> None:
+        for work in self.housekeeping:
             try:
-                await self._database.write(frame_rows.prune_history)
-            except FramedError as error:
-                log.warning("what was shown long ago could not be forgotten", problem=error.message)
+                await work()
+            except Exception:
+                log.exception("housekeeping failed", work=getattr(work, "__qualname__", str(work)))
+        try:
+            await self._database.write(frame_rows.prune_history)
+        except FramedError as error:
+            log.warning("what was shown long ago could not be forgotten", problem=error.message)
 
     housekeeping: tuple[Callable[[], Any], ...] = ()
 

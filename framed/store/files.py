@@ -502,9 +502,7 @@ def unpark(connection: Connection, ids: Collection[int]) -> None:
 def unpark_all(connection: Connection) -> int:
     """Hands every file out again that was put aside: what may be read is another. How many."""
     done = connection.execute(
-        update(files)
-        .where(_UNREAD, files.c.state == "parked")
-        .values(state="new", problem=None, retry_at=None)
+        update(files).where(_UNREAD, files.c.state == "parked").values(state="new", problem=None, retry_at=None)
     )
     return int(done.rowcount)
 

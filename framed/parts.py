@@ -1,0 +1,148 @@
+"""The second half of the composition root: which part of a running framed follows which keys of the configuration."""
+
+import os
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from framed import logs
+from framed.analysis.steps import all_steps, late_steps
+from framed.config import Config
+from framed.models.catalogue import PACKAGED
+from framed.reload import Part
+from framed.store import files
+from framed.store import settings as remembered
+
+if TYPE_CHECKING:
+    from framed.app import App
+
+log = structlog.get_logger(__name__)
+
+_APPLIED = "analysis.settings"
+
+
+def parts_of(app: "App") -> list[Part]:
+    """Applied in this order; `differing` keys only."""
+    follow = _Follow(app)
+    return [
+        Part(("logging",), follow.logging),
+        Part(("http.base_url", "http.open_lan", "http.embed"), follow.web),
+        Part(("mqtt",), follow.mqtt),
+        Part(("cache", "ask.timezone"), follow.player),
+        Part(("library",), follow.library),
+        Part(("ask", "models"), follow.requests),
+        Part(("photos", "ask.hemisphere", "models"), follow.analysis),
+        Part(("models",), follow.backends),
+        Part(("slideshow", "frames"), follow.frames),
+        Part(("schedule", "location", "ask.timezone"), follow.schedule),
+    ]
+
+
+class _Follow:
+    def __init__(self, app: "App") -> None:
+        self._app = app
+
+    async def logging(self, old: Config, new: Config) -> None:
+        logs.configure(new.logging.level, new.logging.format)
+
+    async def web(self, old: Config, new: Config) -> None:
+        self._app.web.reconfigure(open_lan=new.http.open_lan, embed=tuple(new.http.embed))
+        if new.http.base_url != old.http.base_url:
+            await self._app.republish()
+
+    async def mqtt(self, old: Config, new: Config) -> None:
+        await self._app.configure_mqtt(new.mqtt)
+        await self._app.system.publish_info()
+
+    async def player(self, old: Config, new: Config) -> None:
+        app = self._app
+        most = int(new.cache.pictures_gb * 1e9)
+        app.player.reconfigure(timezone=ZoneInfo(new.ask.timezone), renders_max_bytes=most)
+        app.previews.reconfigure(max_bytes=int(new.cache.previews_gb * 1e9))
+        if new.cache != old.cache:
+            app.background(app.system.tidy(), "housekeeping")
+
+    async def library(self, old: Config, new: Config) -> None:
+        app = self._app
+        await app.stop_scanning()
+        try:
+            await app.scanner.reconfigure(new.library)
+        finally:
+            await app.start_scanning()
+        app.pictures.follows = followed(new)
+
+    async def requests(self, old: Config, new: Config) -> None:
+        app = self._app
+        backend = new.models.text_embedding
+        app.asker.reconfigure(settings=new.ask, without=tuple(new.ask.without), backend=backend)
+        model = PACKAGED.choose("text_embedding", backend).model_id
+        if model != app.index.text_model:
+            app.index.text_model = model
+            await app.index.build()
+
+    async def analysis(self, old: Config, new: Config) -> None:
+        app = self._app
+        choices, before = new.models.choices(), old.models.choices()
+        tasks = {task for task in choices if choices[task] != before[task]}
+        others = {"description"} if new.ask.hemisphere != old.ask.hemisphere else set()
+        made = all_steps(
+            database=app.database,
+            compute=app.pool,
+            previews=app.previews,
+            hemisphere=new.ask.hemisphere,
+            backends=choices,
+        )
+        app.pipeline.reconfigure(steps=[s for s in made if s.name in tasks | others], limits=limits(new))
+        if tasks:
+            app.late.steps = late_steps(
+                database=app.database, compute=app.pool, previews=app.previews, backends=choices
+            )
+            app.late.wake()
+        await redo(app, new)
+
+    async def backends(self, old: Config, new: Config) -> None:
+        await self._app.backends.look()
+        await self._app.system.publish_info()
+
+    async def frames(self, old: Config, new: Config) -> None:
+        show = new.slideshow
+        await self._app.frame_handler.reconfigure(
+            configured=new.frames, interval_s=show.interval_s, fit=show.fit, default=show.default
+        )
+
+    async def schedule(self, old: Config, new: Config) -> None:
+        self._app.schedule.reconfigure(entries=new.schedule, timezone=ZoneInfo(new.ask.timezone), location=new.location)
+
+
+def followed(config: Config) -> frozenset[bytes]:
+    """The photo folders whose links lead out of them with their owner's leave."""
+    return frozenset(os.fsencode(root.path) for root in config.library.roots if root.follow_symlinks)
+
+
+def limits(config: Config) -> dict[str, int]:
+    """What a photo may have to be opened."""
+    return {
+        "max_file_bytes": config.photos.max_file_mb * 1_000_000,
+        "max_pixels": config.photos.max_megapixels * 1_000_000,
+    }
+
+
+async def redo(app: "App", config: Config) -> None:
+    """What was computed under other settings is computed again; at the start too, for a file edited meanwhile."""
+    choices = config.models.choices()
+    wanted = {step.name: choices[step.name] for step in app.pipeline.steps if step.name in choices}
+    now: dict[str, Any] = {"limits": limits(config), "hemisphere": config.ask.hemisphere, "backends": wanted}
+    found: dict[str, Any] | None = await app.database.read(lambda c: remembered.get(c, _APPLIED))
+    before = found or now
+    if found != now:
+        await app.database.write(lambda c: remembered.put(c, _APPLIED, now))
+    stale = {step for step, backend in wanted.items() if before["backends"].get(step, backend) != backend}
+    if before["hemisphere"] != now["hemisphere"]:
+        stale.add("description")
+    for step in stale:
+        await app.router.call("library/reanalyse", {"step": step}, source="configuration")
+    if any(limit > before["limits"].get(name, limit) for name, limit in now["limits"].items()):
+        count = await app.database.write(files.unpark_all)
+        log.info("files that were put aside are read again, more is allowed", files=count)
+        app.pipeline.wake()
