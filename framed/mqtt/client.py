@@ -83,7 +83,7 @@ class MqttClient:
         on_overflow: Callable[[Incoming], Awaitable[None]] | None = None,
         on_refused: Callable[[str, bytes, FramedError], None] | None = None,
         inbox_limit: int = 1_000,
-        backoff_s: tuple[float, float] = (1.0, 60.0),
+        backoff_s: tuple[float, float] = (0.5, 15.0),
         refused_backoff_s: tuple[float, float] = (5.0, 300.0),
         away_s: tuple[float, float] = (300.0, 900.0),
         will_delay_s: int = 8,
