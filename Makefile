@@ -1,24 +1,26 @@
 # Two commands: `make run` and `make test`. Everything is installed into .venv; no root, no download but packages.
+# What is not set here comes from config.yaml, or is framed's default: make run PHOTOS=~/Pictures HTTP_PORT=8080
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
-DATA ?= data
 PHOTOS ?=
-HTTP_PORT ?= 8480
-MQTT_PORT ?= 1883
+DATA ?=
+HTTP_PORT ?=
+MQTT_PORT ?=
 
-.PHONY: run test lint types bench setup setup-dev clean
+.PHONY: run test lint types docs bench setup setup-dev clean
 
 setup: $(VENV)/.setup-run
 setup-dev: $(VENV)/.setup-dev
 
 $(VENV)/bin/uv:
-	@echo "Making the virtual environment …"
+	@command -v $(PYTHON) >/dev/null || { echo "framed needs Python 3.11 or newer. If yours has another name: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@echo "Making the virtual environment in $(VENV) …"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.5"
 
 $(VENV)/.setup-run: pyproject.toml constraints.txt | $(VENV)/bin/uv
-	@echo "Installing framed and what it needs (some minutes the first time, most of it download) …"
+	@echo "Installing framed and what it needs into $(VENV): once, a few minutes, most of it download …"
 	@$(BIN)/uv pip install --python $(BIN)/python -c constraints.txt -e ".[samples]"
 	@if command -v c++ >/dev/null 2>&1; then $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e ".[pdq]" \
 		|| echo "pdqhash could not be compiled; framed hashes with NumPy instead, with the same result."; fi
@@ -30,7 +32,8 @@ $(VENV)/.setup-dev: $(VENV)/.setup-run
 	@touch $@
 
 run: setup
-	@$(BIN)/framed run --data "$(DATA)" $(if $(PHOTOS),--photos "$(PHOTOS)",--samples) --http-port $(HTTP_PORT) --mqtt-port $(MQTT_PORT)
+	@$(BIN)/framed run $(if $(PHOTOS),--photos "$(PHOTOS)",--samples) $(if $(DATA),--data "$(DATA)") \
+		$(if $(HTTP_PORT),--http-port $(HTTP_PORT)) $(if $(MQTT_PORT),--mqtt-port $(MQTT_PORT))
 
 test: setup-dev lint types
 	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q $(ARGS)
@@ -41,6 +44,10 @@ lint: setup-dev
 
 types: setup-dev
 	@$(BIN)/mypy
+
+docs: setup
+	@mkdir -p docs
+	@$(BIN)/framed contract --markdown > docs/contract.md
 
 bench: setup-dev
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e ".[bench]"

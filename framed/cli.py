@@ -19,6 +19,7 @@ from framed.remote import call
 if TYPE_CHECKING:
     from framed.app import App
     from framed.config import Config
+    from framed.frames.client import Shown
 
 
 class _Commands(TyperGroup):
@@ -112,13 +113,18 @@ def run(
     gc.disable()  # thousands of objects are made that stay: collecting among them costs a tenth of the start
     from framed.logs import configure
 
-    settings = _load(config, data, http_port, mqtt_port)
-    roots = [root.model_dump() for root in settings.library.roots]
-    roots += [{"path": folder} for path in photos or () if (folder := _folder(path)) not in _paths(roots)]
-    sentence = "my best photos"
-    if samples and not roots:
-        roots, sentence = [{"path": _write_samples(settings.data_dir / "sample-photos")}], "cats"
-    settings = _load(config, data, http_port, mqtt_port, roots)
+    given = [_folder(path) for path in photos or ()]
+
+    def read() -> "Config":
+        """Now, and again whenever the configuration is read anew."""
+        settings = _load(config, data, http_port, mqtt_port)
+        roots = [root.model_dump() for root in settings.library.roots]
+        roots += [{"path": folder} for folder in given if folder not in {root["path"] for root in roots}]
+        if samples and not roots:
+            roots = [{"path": _write_samples(settings.data_dir / "sample-photos")}]
+        return _load(config, data, http_port, mqtt_port, roots)
+
+    settings = read()
     configure(settings.logging.level, settings.logging.format)
 
     from framed.app import serve
@@ -127,16 +133,13 @@ def run(
         from framed.welcome import Welcome
 
         at = remote.Where(settings.data_dir, settings.http.host or "", running.web.port)
-        running._background(Welcome(running, at, sentence=sentence, as_json=as_json).run(), "welcome")
+        sentence = "cats" if samples and not given else "my best photos"
+        running.background(Welcome(running, at, sentence=sentence, as_json=as_json).run(), "welcome")
         gc.collect()
         gc.freeze()
         gc.enable()
 
-    asyncio.run(serve(settings, ready))
-
-
-def _paths(roots: list[dict[str, Any]]) -> list[str]:
-    return [root["path"] for root in roots]
+    asyncio.run(serve(settings, ready, read))
 
 
 def _folder(path: Path) -> str:
@@ -193,7 +196,32 @@ def frame(
     except ValidationError as error:
         raise ConfigError(bad_request(error).message) from error
     configure("info", "json" if as_json else "auto")
-    asyncio.run(run_frame(options))
+
+    async def shown(what: "Shown") -> None:
+        fact = {"item": what.item, "caption": what.caption, "out": str(out_file)}
+        terminal.show(fact, as_json, lambda: terminal.say(f"{out_file}: {what.caption or what.item}"))
+
+    asyncio.run(run_frame(options, shown=shown))
+
+
+@app.command()
+def account(
+    frame: Annotated[str, typer.Argument(help="The frame's name; one that is not known yet will do.")],
+    renew: Annotated[bool, typer.Option("--renew", help="Make a new password; the earlier one ends.")] = False,
+    config: ConfigFile = None,
+    data: Data = None,
+    http_port: HttpPort = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the address with which a frame signs in to framed's own MQTT broker, password included."""
+    answer = call("frame/account", {"frame": frame, "renew": renew}, remote.where(config, data, http_port))
+
+    def words() -> None:
+        terminal.say(answer["url"])
+        if answer.get("note"):
+            print(answer["note"], file=sys.stderr)  # the address alone can be put into another command
+
+    terminal.show(answer, as_json, words)
 
 
 # -- asking the daemon ---------------------------------------------------------------------------------------------
@@ -337,7 +365,7 @@ def frames(config: ConfigFile = None, data: Data = None, http_port: HttpPort = N
         {
             **item,
             "size": f"{item['width']}×{item['height']}" if item.get("width") else "",
-            "line": "online" if item.get("online") else "offline",
+            "online": bool(item.get("online")),
             "plays": item.get("playlist_name"),
             "paused": "paused" if item.get("paused") else "",
         }
@@ -455,8 +483,11 @@ def doctor(config: ConfigFile = None, data: Data = None, http_port: HttpPort = N
     document = {"good": good, "items": [row._asdict() for row in found]}
 
     def words() -> None:
-        terminal.table((row._asdict() for row in found), ("state", "what", "said", "mend"))
-        terminal.say("framed can run here." if good else "Something that framed needs is wrong.")
+        terminal.table((row._asdict() for row in found), ("state", "what", "said"))
+        terminal.say("\nframed can run here." if good else "\nSomething that framed needs is wrong.")
+        for row in found:
+            if row.mend:
+                terminal.say(f"  {row.what}: {row.mend}")
 
     terminal.show(document, as_json, words)
     if not good:

@@ -62,7 +62,7 @@ def examine(settings: "Config", at: Where, used: Path | None) -> Iterator[Findin
     yield from _tasks()
     yield _device(settings)
     yield from _data(settings.data_dir)
-    yield from _photos(settings)
+    yield from _photos(settings, running)
     yield from _watches()
     yield from _daemon(at) if running else _ports(settings, at)
     yield from _broker(settings)
@@ -209,11 +209,11 @@ def _data(folder: Path) -> Iterator[Finding]:
         yield Finding("disk space", "good", said)
 
 
-def _photos(settings: "Config") -> Iterator[Finding]:
+def _photos(settings: "Config", running: bool) -> Iterator[Finding]:
     from framed.library.mounts import mount_of, read_mounts
 
     roots = settings.library.roots
-    if not roots:
+    if not roots and not running:  # a daemon may have been given folders on its command line
         yield Finding("photos", "note", "config.yaml names no folder of photos", "framed run --photos FOLDER")
     mounts = read_mounts()
     for root in roots:
@@ -266,11 +266,14 @@ def _daemon(at: Where) -> Iterator[Finding]:
         yield Finding("daemon", "wrong", problem)
     else:
         yield Finding("daemon", "good", f"runs at {at.host}:{at.port}, {health['memory_mb']:.0f} MB of memory")
+    library = health.get("library") or {}
+    yield Finding(
+        "library", "good", f"{library.get('analysed', 0):,} photos ready, {library.get('pending', 0):,} waiting"
+    )
     if health.get("errors_1h"):
         yield Finding("daemon", "note", f"{counted(health['errors_1h'], 'error')} in the last hour: its log has them")
-    failed = remote.call("photo/list", {"state": "failed", "limit": 1}, at).get("count", 0)
-    if failed:
-        yield Finding("photos", "note", f"{counted(failed, 'file')} could not be read", at.command("photos"))
+    if failed := library.get("failed"):
+        yield Finding("library", "note", f"{counted(failed, 'file')} could not be read", at.command("photos"))
 
 
 def _ports(settings: "Config", at: Where) -> Iterator[Finding]:

@@ -32,7 +32,7 @@ class Welcome:
         self._at = at
         self._sentence = sentence
         self._as_json = as_json
-        self._private = not os.environ.get("JOURNAL_STREAM")
+        self._private = not _into_journal()
 
     async def run(self) -> None:
         self.say()
@@ -132,6 +132,15 @@ class Welcome:
 
     def _line(self, document: dict[str, Any]) -> None:
         print(json.dumps(document, ensure_ascii=False), flush=True)
+
+
+def _into_journal() -> bool:
+    """Whether stdout is the journal's; the variable alone says nothing, because terminals inherit it."""
+    try:
+        stdout = os.fstat(sys.stdout.fileno())
+    except (OSError, ValueError):
+        return False  # closed, or not a file at all
+    return os.environ.get("JOURNAL_STREAM") == f"{stdout.st_dev}:{stdout.st_ino}"
 
 
 def _ready(library: dict[str, Any]) -> bool:
