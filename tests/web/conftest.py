@@ -1,6 +1,7 @@
 """A web server on a free port of this machine, with everything behind it in memory."""
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,9 @@ def options() -> dict[str, Any]:
     return {}
 
 
-@pytest.fixture
-async def house(tmp_path: Path, options: dict[str, Any]) -> AsyncIterator[House]:
-    pictures, api, health = Folder(tmp_path), Verbs(), Vitals()
+@asynccontextmanager
+async def open_house(folder: Path, options: dict[str, Any]) -> AsyncIterator[House]:
+    pictures, api, health = Folder(folder), Verbs(), Vitals()
     gate = Gate(
         pictures,
         FrameState(frame="kitchen", name="Kitchen", width=1280, height=800),
@@ -66,6 +67,12 @@ async def house(tmp_path: Path, options: dict[str, Any]) -> AsyncIterator[House]
         yield house
     finally:
         await house.server.close()
+
+
+@pytest.fixture
+async def house(tmp_path: Path, options: dict[str, Any]) -> AsyncIterator[House]:
+    async with open_house(tmp_path, options) as house:
+        yield house
 
 
 @pytest.fixture

@@ -3,28 +3,44 @@
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from framed.web.auth import Sessions
 from framed.web.ports import ServerEvent
 from tests.peers import require_peer
 from tests.web.chromium import Page, browser_page
-from tests.web.conftest import House
+from tests.web.conftest import House, open_house
 from tests.web.fakes import ADMIN, KITCHEN, picture
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 FRONT = "document.querySelector('.layer.shown')"
 
 
-@pytest.fixture
-async def page(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Page]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Page]:
     async with browser_page(require_peer("chromium"), tmp_path_factory.mktemp("profile")) as page:
-        await page.viewport(640, 400)
         yield page
-        assert page.problems == []
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    async with open_house(tmp_path, {}) as house:
+        yield house
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(house: House, browser: Page) -> AsyncIterator[Page]:
+    """The one tab of the module's browser, without a cookie of an earlier test."""
+    await browser.send("Network.clearBrowserCookies")
+    await browser.viewport(640, 400)
+    yield browser
+    await browser.navigate("about:blank")  # before its server ends
+    assert browser.problems == []
 
 
 def kitchen(house: House, query: str = "") -> str:
@@ -208,7 +224,33 @@ def furnish(house: House) -> None:
         "playlist/set": ok(),
         "playlist/delete": ok(),
         "playlist/save": ok(),
-        "photo/list": ok(items=[{"photo": "x1", "path": "2019/broken.jpg", "reason": "The file ends too early."}]),
+        "photo/get": ok(
+            photo="p0",
+            path="2019/07/anna.jpg",
+            title="Anna",
+            taken="2019-07-14T10:00:00",
+            tags=["beach", "sea"],
+            places=[{"id": "rome", "name": "Rome"}],
+            width=900,
+            height=600,
+            favourite=False,
+            hidden=False,
+            steps={"tags": {"problem": "The model is not there."}},
+        ),
+        "photo/favourite": ok(),
+        "playlist/get": ok(
+            id="pl1",
+            name="Beach",
+            plan={"text": "beach"},
+            items=[{"photo": f"p{number}", "why": ["beach"]} for number in range(3)],
+        ),
+        "frame/set": ok(),
+        "frame/link": ok(),
+        "health": ok(uptime_s=7200, mqtt={"connected": False}, memory_mb=120, problem="The folder /photos is gone."),
+        "job/list": ok(items=[{"id": "j1", "kind": "library_rescan", "state": "running", "progress": 0.25}]),
+        "options/get": ok(paused=False),
+        "models/list": ok(items=[{"task": "tags", "backend": "x", "model": "lite2", "state": "ready", "reason": ""}]),
+        "photo/list": ok(items=[{"photo": "x1", "path": "2019/broken.jpg", "problem": "The file ends too early."}]),
         "ask": ok(
             speech="12 pictures of Anna at the beach are on the kitchen frame.",
             items=[{"photo": f"p{number}", "score": 0.9, "why": ["beach", "Anna", "2019"]} for number in range(6)],
@@ -240,7 +282,7 @@ async def test_asking_shows_the_answer_with_its_reasons(house: House, page: Page
     await page.evaluate("document.getElementById('sentence').focus()")
     await page.send("Input.insertText", text="Anna at the beach")
     await page.press("Enter", 13, "\r")
-    await page.wait_for("document.querySelectorAll('.result').length === 6")
+    await page.wait_for("document.querySelectorAll('#results .result').length === 6")
     assert house.api.calls[-1] == ("ask", {"text": "Anna at the beach", "frame": "kitchen"}, "http")
     text = await page.evaluate("document.getElementById('answer').innerText")
     assert "12 pictures of Anna" in text
@@ -249,7 +291,7 @@ async def test_asking_shows_the_answer_with_its_reasons(house: House, page: Page
     assert "left out: 3 screenshots" in text
     assert "blurred" not in text
     await page.evaluate("document.querySelector('.results').scrollIntoView()")
-    await page.wait_for("document.querySelector('.result img').naturalWidth > 0")
+    await page.wait_for("document.querySelector('#results img').naturalWidth > 0")
 
 
 async def test_looking_first_shows_nothing_until_a_frame_is_chosen(house: House, page: Page) -> None:
@@ -290,12 +332,92 @@ async def test_the_console_follows_the_library_and_the_frames(house: House, page
 async def test_names_are_text_and_deleting_asks_first(house: House, page: Page) -> None:
     furnish(house)
     await sign_in(house, page)
-    await page.wait_for("!!document.querySelector('#playlists strong')")
-    assert "<script>" in await page.evaluate("document.querySelector('#playlists strong').textContent")
+    await page.wait_for("!!document.querySelector('#playlists .open')")
+    assert "<script>" in await page.evaluate("document.querySelector('#playlists .open').textContent")
     await page.evaluate("document.querySelector('#playlists .delete').click()")
     await page.evaluate("document.querySelector('#confirm [value=ok]').click()")
     await page.wait_for("!document.getElementById('toast').hidden")
     assert ("playlist/delete", {"id": "pl1"}, "http") in house.api.calls
+
+
+async def test_a_photo_opens_with_all_that_is_known_and_why_it_was_chosen(house: House, page: Page) -> None:
+    furnish(house)
+    await sign_in(house, page)
+    await page.evaluate("document.querySelector('#chips button').click()")
+    await page.wait_for("document.querySelectorAll('#results .result').length === 6")
+    await page.evaluate("document.querySelector('#results .thumb').click()")
+    text = await page.wait_for(
+        "document.querySelectorAll('#photo-facts dt').length && document.getElementById('photo').innerText"
+    )
+    for known in (
+        "Chosen because: beach · Anna · 2019",
+        "Rome",
+        "beach, sea",
+        "2019/07/anna.jpg",
+        "The model is not there.",
+    ):
+        assert known in text
+    await page.evaluate("document.querySelector('#photo-actions button').click()")
+    await page.wait_for("!document.getElementById('toast').hidden")
+    assert ("photo/favourite", {"id": "p0", "on": True}, "http") in house.api.calls
+    await page.press("Escape", 27)
+    await page.wait_for("!document.getElementById('photo').open")
+
+
+async def test_a_frames_settings_send_only_what_changed(house: House, page: Page) -> None:
+    furnish(house)
+    await sign_in(house, page)
+    await page.evaluate("document.querySelector('.frame .settings').click()")
+    await page.wait_for("document.getElementById('settings').open")
+    assert "k=secret" in await page.evaluate("document.getElementById('link-address').value")
+    await page.evaluate(
+        "document.getElementById('settings-interval').value = '60';"
+        "document.querySelector('#settings-form [type=submit]').click()"
+    )
+    await page.wait_for("!document.getElementById('toast').hidden")
+    sent = next(payload for verb, payload, _ in house.api.calls if verb == "frame/set")
+    assert sent["interval_s"] == 60
+    assert "name" not in sent
+
+
+async def test_a_playlist_opens_and_loses_what_is_taken_out(house: House, page: Page) -> None:
+    furnish(house)
+    await sign_in(house, page)
+    await page.wait_for("!!document.querySelector('#playlists .open')")
+    await page.evaluate("document.querySelector('#playlists .open').click()")
+    await page.wait_for("document.querySelectorAll('#results .take-out').length === 3")
+    await page.evaluate("document.querySelector('#results .take-out').click()")
+    await page.wait_for("document.querySelectorAll('#results .take-out').length === 2")
+    assert ("playlist/save", {"id": "pl1", "name": "Beach", "photos": ["p1", "p2"]}, "http") in house.api.calls
+
+
+async def test_trouble_and_work_are_said(house: House, page: Page) -> None:
+    furnish(house)
+    await sign_in(house, page)
+    assert "/photos is gone" in await page.wait_for(
+        "!document.getElementById('trouble').hidden && document.getElementById('trouble').innerText"
+    )
+    await page.wait_for("document.getElementById('jobs').innerText.includes('Looking for photos')")
+    done = {"id": "j1", "kind": "library_rescan", "state": "succeeded", "progress": 1, "result": {"new": 3}}
+    house.health.queue.put_nowait(ServerEvent(event="job", data=done))
+    await page.wait_for("document.getElementById('jobs').innerText.includes('3 new photos')")
+    assert "not connected" in await page.evaluate("document.getElementById('server').innerText")
+
+
+async def test_everything_that_is_touched_is_large_enough_and_nothing_overflows(house: House, page: Page) -> None:
+    furnish(house)
+    house.gate.change("kitchen", name="The very long name of a frame in the kitchen " * 2)
+    await page.viewport(390, 844, mobile=True)
+    await sign_in(house, page)
+    await page.wait_for("!!document.querySelector('#playlists .open')")
+    small = await page.evaluate(
+        "[...document.querySelectorAll('button, select, summary, .tool')].filter(one => one.offsetParent)"
+        ".map(one => [one.id || one.className || one.textContent, one.getBoundingClientRect()])"
+        ".filter(([, box]) => box.width < 43.5 || box.height < 43.5)"
+        ".map(([name, box]) => name + box.width + 'x' + box.height)"
+    )
+    assert small == []
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 async def test_an_empty_house_says_what_to_do(house: House, page: Page) -> None:
@@ -338,5 +460,5 @@ async def test_the_console_never_scrolls_sideways(house: House, page: Page, widt
     await page.viewport(width, 844, mobile=width < 500)
     await sign_in(house, page)
     await page.evaluate("document.querySelector('#chips button').click()")
-    await page.wait_for("document.querySelectorAll('.result').length === 6")
+    await page.wait_for("document.querySelectorAll('#results .result').length === 6")
     assert await page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
