@@ -49,7 +49,9 @@ def configure(level: str, style: str) -> None:
     if as_json:
         _form = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
     else:
-        _form = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)]
+        # plain: rich would print local variables, and those hold passwords and tokens
+        plain = structlog.dev.plain_traceback
+        _form = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, exception_formatter=plain)]
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
