@@ -18,7 +18,7 @@ import structlog
 from sqlalchemy import RowMapping
 
 from framed.bus import Bus
-from framed.errors import BadPhoto, FramedError, UnknownPlaylist
+from framed.errors import BadPhoto, CannotStore, FramedError, UnknownPlaylist
 from framed.events import FrameFailed, FrameOffline, FrameOnline, FrameShown
 from framed.frames.base import Panel, logical_size, render_key
 from framed.frames.publish import Publisher, iso, picture_url, playlist_payload, show_payload
@@ -617,6 +617,9 @@ class Player:
         while True:
             try:
                 wait_s = await self._tick()
+            except CannotStore as error:
+                log.warning("the frames keep their pictures", problem=error.message)
+                wait_s = 10.0
             except Exception:
                 log.exception("the frames' schedule failed")
                 wait_s = 10.0
@@ -641,7 +644,7 @@ class Player:
                 await self._publisher.control(frame, {"action": "off" if quiet else "on", "id": str(int(now))})
             if quiet or not frame.on or state["paused"] or state["playlist_id"] is None:
                 continue
-            due = self._due(frame, state)
+            due = _due(frame, state, now)
             if due > now:
                 soonest = min(soonest, due - now)
                 continue
@@ -649,16 +652,12 @@ class Player:
             soonest = min(soonest, float(frame.interval_s))
         return max(0.05, soonest)
 
-    def _due(self, frame: Frame, state: RowMapping) -> float:
-        now = self._clock()
-        due: float = state["next_at"] or now
-        return now if due > now + frame.interval_s else due  # the clock was set back
-
     async def _move_if_due(self, frame: Frame) -> None:
         """Looks again once it is its turn: what somebody has just asked for stays for its whole interval."""
         async with self._lock(frame.id):
             state = await self._database.read(lambda c: rows.state(c, frame.id))
-            if state["paused"] or self._due(frame, state) > self._clock():
+            now = self._clock()
+            if state["paused"] or _due(frame, state, now) > now:
                 return
             step = await self._move(frame, 1)
             if step.photo is None:  # nothing can be shown now; not again and again until the interval is over
@@ -683,6 +682,11 @@ def _sweep(folder: Path) -> None:
         with contextlib.suppress(FileNotFoundError):  # it has been finished meanwhile
             if path.stat().st_mtime < before:
                 path.unlink()
+
+
+def _due(frame: Frame, state: RowMapping, now: float) -> float:
+    due: float = state["next_at"] or now
+    return now if due > now + frame.interval_s else due  # the clock was set back
 
 
 async def _quietly(work: Awaitable[None]) -> None:

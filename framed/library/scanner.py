@@ -13,7 +13,7 @@ from functools import partial
 import structlog
 from pydantic import BaseModel, ConfigDict, Field
 
-from framed.errors import FramedError, Refused
+from framed.errors import CannotStore, FramedError, Refused
 from framed.events import FilesFound, PhotoGone, ScanFinished
 from framed.library.mounts import Mount, mount_of, read_mounts, within
 from framed.library.reconcile import Conditions, Lane, NoAnswer, Pass, RootUnfit, ScanReport
@@ -30,6 +30,7 @@ AnyPath = str | bytes | os.PathLike[str]
 
 _RULES = "library.rules"
 _MISSING_S = 60.0
+_WITHOUT_ROOM_S = 5.0
 _GLANCE_S = 5.0
 _TODO_S = 30.0
 _CLOCK_CHECK_S = 30.0
@@ -527,7 +528,9 @@ class Scanner:
             try:
                 await self._due_pass(watched, now)
             except Exception as error:  # whatever it was must not end the watch over this root
-                watched.full_at = watched.quick_at = loop.time() + _MISSING_S
+                watched.full_at = watched.quick_at = loop.time() + (
+                    _WITHOUT_ROOM_S if isinstance(error, CannotStore) else _MISSING_S
+                )
                 if isinstance(error, FramedError):
                     log.error("a scan failed", root=watched.root.path, problem=error.message)
                 else:
