@@ -172,6 +172,7 @@ class App:
             suffixes=SUFFIXES,
             emit=self.bus.emit,
             steps=[step.name for step in steps],
+            clock=self._clock,
         )
         self.pipeline = Pipeline(
             database=self.database,
