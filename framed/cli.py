@@ -62,6 +62,7 @@ Data = Annotated[Path | None, typer.Option("--data", metavar="FOLDER", envvar="F
 HttpPort = Annotated[
     int | None, typer.Option("--http-port", metavar="PORT", min=0, max=65_535, help="Port of the pages and the API.")
 ]
+_STATES = ("failed", "parked", "pending", "completed", "partial", "gone", "hidden", "favourite", "new", "all")
 AsJson = Annotated[bool, typer.Option("--json", callback=_note_json, help="Print JSON.")]
 
 
@@ -258,7 +259,7 @@ def plan(
 
     def words() -> None:
         terminal.say(f"Understood: {terminal.written(answer.get('understood'))}")
-        for sentence in answer.get("unknown", []):
+        for sentence in [*answer.get("unknown", []), *answer.get("plan", {}).get("problems", [])]:
             terminal.say(str(sentence))
 
     terminal.show(answer, as_json, words)
@@ -342,7 +343,7 @@ def rescan(
 def photos(
     state: Annotated[
         str,
-        typer.Option(metavar="STATE", help="failed, pending, completed, partial, gone, hidden or favourite."),
+        typer.Option(metavar="STATE", help=f"{', '.join(_STATES[:-1])} or {_STATES[-1]}."),
     ] = "failed",
     limit: Annotated[int, typer.Option(metavar="NUMBER", min=1, max=1000, help="The most to list.")] = 100,
     config: ConfigFile = None,
@@ -541,13 +542,18 @@ def _options(
 
 
 def _print_asked(answer: dict[str, Any], dry_run: bool) -> None:
-    terminal.say(str(answer.get("speech", "")))
+    said = str(answer.get("speech", ""))
     if answer["items"] and dry_run:
-        terminal.say("Nothing was changed.")
-    elif answer["items"] and answer.get("frame") is None:
+        terminal.say(f"It would show {terminal.counted(int(answer['count']), 'photo')}: {answer.get('understood')}.")
+    else:
+        terminal.say(said)
+    for sentence in answer.get("problems", []):
+        if str(sentence) not in said:
+            terminal.say(str(sentence))
+    if answer["items"] and answer.get("frame") is None and not dry_run:
         terminal.say("No frame was named, so every frame keeps its picture. Name one with --frame.")
     _print_items(answer)
-    _print_remarks(answer)
+    _print_remarks(answer, said)
 
 
 def _print_items(answer: dict[str, Any]) -> None:
@@ -555,8 +561,11 @@ def _print_items(answer: dict[str, Any]) -> None:
         terminal.table(answer["items"], ("path", "why"))
 
 
-def _print_remarks(answer: dict[str, Any]) -> None:
+def _print_remarks(answer: dict[str, Any], said: str = "") -> None:
+    """What was relaxed and left out, where `said` has not said it."""
     for sentence in answer.get("relaxed", []):
+        if str(sentence)[1:] in said:
+            continue
         terminal.say(f"{str(sentence)[:1].upper()}{str(sentence)[1:]}.")
     left_out = {str(reason): int(count) for reason, count in (answer.get("left_out") or {}).items() if count}
     if left_out:

@@ -104,10 +104,14 @@ def fetch(
         document = json.loads(connection.getresponse().read())
     except TimeoutError as error:
         raise Unavailable(f"framed at {place} did not answer within {timeout_s:.0f} s.") from error
-    except OSError as error:
+    except ConnectionRefusedError as error:
         raise Unavailable(f"framed is not running at {place}. Start it with: {at.command('run')}") from error
     except (ValueError, http.client.HTTPException) as error:
         raise Unavailable(f"What answers at {place} is not framed; say its port with --http-port.") from error
+    except ConnectionError as error:
+        raise Unavailable(f"What listens at {place} hung up without an answer: is it framed, and well?") from error
+    except OSError as error:
+        raise Unavailable(f"{place} cannot be reached: {error.strerror or error}.") from error
     finally:
         connection.close()
     if not isinstance(document, dict) or "status" not in document:

@@ -1,6 +1,8 @@
 """The daemon's web server: one aiohttp application, its guards, its start and its end."""
 
+import errno
 import html
+import os
 import time
 from dataclasses import dataclass, replace
 
@@ -106,10 +108,7 @@ class WebServer:
             await web.TCPSite(runner, self._options.host, self._options.port).start()
         except OSError as error:
             await runner.cleanup()
-            raise Unavailable(
-                f"Port {self._options.port} cannot be used ({error.strerror}). Is framed running already? "
-                "`http.port` in config.yaml sets another."
-            ) from error
+            raise Unavailable(_why_not_bound(self._options, error)) from error
         self._runner = runner
         self._port = runner.addresses[0][1]
         log.info("web server started", port=self._port)
@@ -158,6 +157,16 @@ class WebServer:
         framed_by = " ".join(("'self'", *self._options.embed)) if request.path.startswith("/frame/") else "'none'"
         response.headers["Content-Security-Policy"] = CONTENT_POLICY + framed_by
         response.headers.popall("Server", None)
+
+
+def _why_not_bound(options: WebOptions, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        said = f"Port {options.port} is taken by another program, or framed runs already."
+    elif error.errno == errno.EADDRNOTAVAIL:
+        return f"This machine does not have the address {options.host}: set http.host to one that it has."
+    else:
+        said = f"Port {options.port} cannot be used: {os.strerror(error.errno) if error.errno else error}."
+    return f"{said} Choose another with --http-port or http.port."
 
 
 def answer_errors(pages: Pages) -> Middleware:
