@@ -314,21 +314,20 @@ class Pipeline:
     # -- photos --------------------------------------------------------------------------------------------------
 
     async def _finish_photos(self) -> None:
-        """Two batches at a time: while one waits for a model, the other is stored or described."""
-        running: set[asyncio.Task[None]] = set()
+        """Two batches at a time: while one waits for a model, the other is stored or described. Never more, however
+        slow the models: what is in flight is what a kill costs, and what memory holds."""
         while True:
             batch: list[PhotoWork] = []
-            if not self.paused:
+            if not self.paused and len(self._batches) < 2:
                 batch = await self._database.read(partial(rows.work, limit=BATCH, after=0, skip=list(self._finishing)))
             if batch:
                 self._finishing.update(photo.id for photo in batch)
                 task = asyncio.create_task(self._finish_batch(batch), name="pipeline:batch")
                 self._batches.add(task)  # `close` must end it, or it would take the ending hosts for missing ones
                 task.add_done_callback(self._batches.discard)
-                running.add(task)
-            if running and (len(running) >= 2 or not batch):
-                _, running = await asyncio.wait(running, timeout=5.0, return_when=asyncio.FIRST_COMPLETED)
-            elif not batch:
+            elif self._batches:
+                await asyncio.wait(self._batches, timeout=5.0, return_when=asyncio.FIRST_COMPLETED)
+            else:
                 await _wait(self._new_photos, 5.0)
 
     async def _finish_batch(self, batch: list[PhotoWork]) -> None:
