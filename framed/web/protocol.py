@@ -73,6 +73,7 @@ class Protocol(RequestHandler):
         log.info("not a valid HTTP request", client=request.remote, reason=type(exc).__name__)
         response = json_response(error_envelope(BadRequest("This is not a valid HTTP request.")), status=400)
         response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Server"] = "framed"  # else aiohttp names itself and its version
         response.force_close()
         return response
 
