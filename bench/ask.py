@@ -1,137 +1,143 @@
-"""How long a request takes with many photos in the store: search alone, and the whole `ask` to a retained `show`.
+"""How long a search takes with many photos in the store, and whether it finds the nearest ones.
 
-Run: python bench/ask.py [photos …]. The rows are made up (16 subjects, 12 places, 20 years); the text vectors are the
-real embeddings of their descriptions. The picture that is shown is a real one.
+Run: python bench/ask.py [--photos 10000 100000] [--keep FOLDER]. The library is that of bench/library.py; the requests
+differ in every turn. No embedding is in the search's time; no render in either. Wall time and CPU time (all threads).
 """
 
+import argparse
 import asyncio
-import json
-import sys
+import resource
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
+import library
 import numpy as np
-from sqlalchemy import insert
+from numpy.typing import NDArray
+from sqlalchemy import Connection
 
-from framed.models.base import Call
 from framed.models.pool import ComputeSettings, HostPool
 from framed.playlists.ask import Asker
 from framed.playlists.index import LibraryIndex
 from framed.playlists.plan import AskSettings
+from framed.playlists.search import Searcher
 from framed.playlists.vocabulary import Names
 from framed.playlists.words import install
-from framed.store import photos, vectors
+from framed.store import vectors
 from framed.store.database import Database
-from framed.store.tables import photos as table
 
-MODEL = "all-minilm-l6-v2"
-SUBJECTS = (
-    "cat pet animal,dog pet animal,beach sea sand,mountain snow,forest tree,espresso coffee drink,birthday cake food,"
-    "bicycle street,train station,boat harbour,flower garden,castle building,bridge river,football ball sport,"
-    "guitar music,car road"
-).split(",")
-TOWNS = "Florence,Kiel,Lisbon,Oslo,Paris,Rome,Vienna,Prague,Porto,Bergen,Lyon,Graz".split(",")
-ASKED = (
-    "cats in Florence", "a dog at the beach", "coffee", "Christmas 2015", "mountains in winter", "photos from Oslo",
-    "boats last summer", "summer 2012 in Paris, no cars", "birthday food", "best photos of flowers",
-    "something to drink",
+FILTERS = (
+    "", "in Florence", "in Italy", "last summer", "in winter", "with Anna", "with Anna or Ben Miller", "from 2012",
+    "without Cara", "in Paris in 2015", "in the evening", "no screenshots", "from Kyoto with Ida",
+)  # fmt: skip
+ALONE = (
+    "photos from Oslo", "Christmas 2015", "best photos of Mia", "newest photos", "photos with Leo and Ruth",
+    "summer 2012 in Paris", "weekends in spring", "everything", "photos of nobody from 2011", "only Anna",
 )  # fmt: skip
 
 
-def fill(connection: Any, count: int, means: np.ndarray[Any, Any]) -> None:
-    rng = np.random.default_rng(7)
-    for start in range(0, count, 5000):
-        ids = range(start + 1, min(start + 5000, count) + 1)
-        rows, vecs, tags, places = [], [], [], []
-        for i in ids:
-            subject, town = int(rng.integers(len(SUBJECTS))), int(rng.integers(len(TOWNS)))
-            row = {"id": i, "uid": f"{i:016x}", "sha256": i.to_bytes(32, "big"), "state": "completed", "added_at": i}
-            row |= {"taken": int(1.1e9 + rng.integers(6e8)), "kind": "photo", "orientation": "landscape"}
-            row |= {"quality": float(rng.random()), "monochrome": False, "width": 4000, "height": 3000}
-            row |= {"taken_precision": "second", "caption": f"{SUBJECTS[subject]} in {TOWNS[town]}"}
-            rows.append(row)
-            vec = means[subject] + rng.standard_normal(384).astype(np.float32) * 0.02
-            vecs.append((i, (vec / np.linalg.norm(vec)).astype(np.float32)))
-            tags.append((i, subject))
-            places.append((i, town))
-        connection.execute(insert(table), rows)
-        vectors.put(connection, MODEL, vecs)
-        names = photos.tag_ids(connection, [word for subject in SUBJECTS for word in subject.split()])
-        connection.exec_driver_sql("create temp table if not exists t(a, b)")
-        linked = [(i, names[w], 0.9) for i, s in tags for w in SUBJECTS[s].split()]
-        connection.exec_driver_sql("insert or ignore into photo_tags values (?, ?, ?, 'model')", linked)
-        towns = [photos.place_id(connection, town.lower(), town, "town", "xx") for town in TOWNS]
-        connection.exec_driver_sql("insert into photo_places values (?, ?, 0)", [(i, towns[t]) for i, t in places])
-        words = [(i, f"{SUBJECTS[s]} {TOWNS[t]}") for (i, s), (_, t) in zip(tags, places, strict=True)]
-        connection.exec_driver_sql("insert into photo_text(rowid, body) values (?, ?)", words)
+def requests(seed: int) -> list[str]:
+    """Every subject with some filter, and the requests that are filters alone."""
+    rng = np.random.default_rng(seed)
+    pairs = [f"{subject} {FILTERS[int(rng.integers(len(FILTERS)))]}".strip() for subject in library.QUERIES]
+    return [*pairs, *ALONE]
 
 
-def percentile(values: list[float], share: float) -> float:
-    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
+def spread(values: list[float]) -> str:
+    p50, p95 = np.percentile(values, (50, 95))
+    return f"p50 {p50:7.1f}   p95 {p95:7.1f}   max {max(values):7.1f}"
 
 
-async def measure(count: int, folder: Path) -> None:
-    database = Database(folder / f"{count}.db")
+async def measure(count: int, folder: Path, pool: HostPool, scenes: library.Scenes, turns: int) -> None:
+    database = Database(folder / f"{count}" / "framed.db")
+    new = not database.path.exists()
     database.on_reader = install
     await database.start()
-    async with HostPool(ComputeSettings(cpu_hosts=1)) as pool:
-        call = Call(task="text_embedding", backend="minilm", inputs={"texts": list(SUBJECTS)})
-        means = (await pool.run(call))["vectors"]
-        await database.write(lambda c: fill(c, count, means))
-        index = LibraryIndex(database=database, text_model=MODEL)
-        began = time.perf_counter()
-        await index.build()
-        built = time.perf_counter() - began
-        names = Names(database=database, frames=lambda: [])
-        asker = Asker(
-            database=database, index=index, names=names, compute=pool, settings=AskSettings(), without=("screenshot",),
-            tag_of=lambda word: None,
-        )  # fmt: skip
-        took: dict[str, list[float]] = {"embed": [], "search": [], "compose": [], "whole": []}
-        for turn in range(8):
-            for text in ASKED:
-                began = time.perf_counter()
-                answer = await asker.answer(await asker.plan(text if turn % 2 else text + " "))
-                if turn:
-                    took["whole"].append((time.perf_counter() - began) * 1000)
-                    for part in ("embed", "search", "compose"):
-                        took[part].append(answer.took_ms[part])
-        figures = {part: [round(percentile(v, s), 1) for s in (0.5, 0.95)] for part, v in took.items()}
-        print(json.dumps({"photos": count, "index_s": round(built, 2), "ms_p50_p95": figures}), flush=True)
-        recall = await recalled(database, index, pool)
-        print(json.dumps({"photos": count, "recall_at_50": recall}), flush=True)
+    if new:
+        print(f"\n{count:,} photos, written in {await library.fill(database, scenes, count):.1f} s", flush=True)
+    else:
+        print(f"\n{count:,} photos", flush=True)
+    index = LibraryIndex(database=database, text_model=library.MODEL)
+    before, spent = _rss_mb(), time.process_time()
+    await index.build()
+    print(f"  index: {time.process_time() - spent:.2f} s of CPU, {_rss_mb() - before} MB more resident", flush=True)
+    asker = _asker(database, index, pool)
+    await asker.answer(await asker.plan("warm up"))
+    parts: dict[str, list[float]] = {part: [] for part in ("plan", "embed", "search", "compose", "all, CPU")}
+    slowest: list[tuple[float, str]] = []
+    for turn in range(turns):
+        for text in requests(turn):
+            began, spent = time.perf_counter(), time.process_time()
+            plan = await asker.plan(text)
+            parts["plan"].append((time.perf_counter() - began) * 1000)
+            answer = await asker.answer(plan)
+            parts["all, CPU"].append((time.process_time() - spent) * 1000)
+            for part in ("embed", "search", "compose"):
+                parts[part].append(answer.took_ms[part])
+            slowest.append((answer.took_ms["search"], text))
+    for part, values in parts.items():
+        print(f"  {part:10} ms  {spread(values)}", flush=True)
+    print("  slowest:", "; ".join(f"{text} {ms:.0f}" for ms, text in sorted(slowest, reverse=True)[:4]))
+    await recall(database, index, scenes)
     await database.close()
 
 
-async def recalled(database: Database, index: LibraryIndex, pool: HostPool) -> float:
-    from framed.playlists.search import Searcher
+def _asker(database: Database, index: LibraryIndex, pool: HostPool) -> Asker:
+    names = Names(database=database, frames=lambda: [])
+    return Asker(
+        database=database, index=index, names=names, compute=pool, settings=AskSettings(), without=("screenshot",),
+        tag_of=lambda word: None,
+    )  # fmt: skip
 
+
+async def recall(database: Database, index: LibraryIndex, scenes: library.Scenes) -> None:
+    """Of the fifty nearest by exact float32 cosine, how many are as near as what a search gives; ties count."""
     searcher = Searcher(index=index, hemisphere="north", tag_of=lambda word: None)
-    shares = []
-    for text in ASKED:
-        call = Call(task="text_embedding", backend="minilm", inputs={"texts": [text]})
-        vector = (await pool.run(call))["vectors"][0]
-        mask = index.columns.ready
-        found, _ = await database.read(lambda c, m=mask, v=vector: searcher._nearest(c, m, v))  # type: ignore[misc]
-        exact: list[tuple[float, int]] = []
+    exact = await database.read(lambda c: _exact(c, scenes.queries, index.size))
+    rng = np.random.default_rng(2)
+    for share in (1.0, 0.1, 0.01, 0.001):
+        mask = index.columns.ready & (rng.random(index.size) < share)
+        found, took = [], []
+        for query, cosines in zip(scenes.queries, exact, strict=True):
+            best = np.sort(-cosines[mask])[:50]
+            began = time.perf_counter()
+            _, near = await database.read(lambda c, q=query, m=mask: searcher._nearest(c, m, q))  # type: ignore[misc]
+            took.append((time.perf_counter() - began) * 1000)
+            found.append(float((near[: len(best)] >= -best[-1] - 1e-5).sum() / max(len(best), 1)))
+        print(
+            f"  nearest 50 of {share:6.1%} ({int(mask.sum()):,}): recall {np.mean(found):.4f}, "
+            f"worst {min(found):.2f}; ms  {spread(took)}",
+            flush=True,
+        )
 
-        def scan(connection: Any, wanted: Any = vector, into: list[tuple[float, int]] = exact) -> None:
-            for ids, block in vectors.every(connection, MODEL):
-                into.extend(zip((block.astype(np.float32) @ wanted).tolist(), ids.tolist(), strict=True))
 
-        await database.read(scan)
-        best = {photo for _, photo in sorted(exact, reverse=True)[:50]}
-        shares.append(len(best & set(found[:50].tolist())) / 50)
-    return round(float(np.mean(shares)), 4)
+def _exact(connection: Connection, queries: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    found = np.full((len(queries), size), -1, np.float32)
+    for ids, block in vectors.every(connection, library.MODEL):
+        found[:, ids] = queries @ block.astype(np.float32).T
+    return found
+
+
+def _rss_mb() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() >> 20
+
+
+async def measure_all(counts: list[int], folder: Path, turns: int) -> None:
+    async with HostPool(ComputeSettings(cpu_hosts=1)) as pool:
+        scenes = await library.scenes(pool)
+        for count in counts:
+            await measure(count, folder, pool, scenes, turns)
 
 
 def main() -> None:
-    counts = [int(text) for text in sys.argv[1:]] or [10_000, 100_000]
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--photos", type=int, nargs="+", default=[10_000, 100_000])
+    arguments.add_argument("--turns", type=int, default=3)
+    arguments.add_argument("--keep", type=Path, help="a folder in which the made libraries stay for the next run")
+    chosen = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        for count in counts:
-            asyncio.run(measure(count, Path(folder)))
+        asyncio.run(measure_all(chosen.photos, chosen.keep or Path(folder), chosen.turns))
 
 
 if __name__ == "__main__":

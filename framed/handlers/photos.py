@@ -165,10 +165,7 @@ class PhotoHandler:
         answer = await self._asker.answer(plan, limit=request.limit)
         ids = answer.composed.ids[: request.limit]
         return {
-            "items": [
-                item_payload(answer.cards[photo], answer.composed.scores.get(photo, 0.0), answer.why(photo))
-                for photo in ids
-            ],
+            "items": await self._asker.payloads(answer, request.limit),
             "count": len(ids),
             "matched": answer.composed.matched,
             "plan": plan.model_dump(mode="json", exclude_defaults=True),

@@ -125,7 +125,7 @@ class PlaylistHandler:
             ms=round((time.perf_counter() - began) * 1000, 1),
             **{f"{part}_ms": ms for part, ms in answer.took_ms.items()},
         )
-        return self._answered(answer, listed, frames, said)
+        return await self._answered(answer, listed, frames, said)
 
     @answers("playlist/plan", PlanText)
     async def plan(self, request: PlanText) -> dict[str, Any]:
@@ -306,11 +306,7 @@ class PlaylistHandler:
             raise UnknownPlaylist("That frame plays no playlist.", field="frame")
         return playing
 
-    def _answered(self, answer: Answer, listed: dict[str, Any], frames: list[Frame], said: str) -> dict[str, Any]:
-        items = [
-            item_payload(answer.cards[photo], answer.composed.scores.get(photo, 0.0), answer.why(photo))
-            for photo in answer.composed.ids[:ITEMS]
-        ]
+    async def _answered(self, answer: Answer, listed: dict[str, Any], frames: list[Frame], said: str) -> dict[str, Any]:
         return {
             "frame": frames[0].id if frames else None,
             "frames": [frame.id for frame in frames],
@@ -320,7 +316,7 @@ class PlaylistHandler:
             "plan": answer.plan.model_dump(mode="json", exclude_defaults=True),
             "understood": say(answer.plan),
             "speech": said,
-            "items": items,
+            "items": await self._asker.payloads(answer, ITEMS),
             "relaxed": answer.found.relaxed,
             "left_out": answer.composed.left_out,
             "problems": [*unknown(answer.plan), *answer.plan.problems],

@@ -1,17 +1,17 @@
 """Found photos → the order they are shown in: no duplicates, one of a burst, fresh ones first, not the same twice."""
 
-import random
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from framed.playlists.index import Columns
+from framed.playlists.index import NO_TIME, Columns
 from framed.playlists.masks import BEST
 from framed.playlists.plan import QueryPlan
 from framed.playlists.search import Found
+
+Ids = NDArray[np.int64]
 
 VARIED = 120
 """So many of the first photos are put in a varied order; looking further costs more than anybody sees."""
@@ -31,64 +31,69 @@ def compose(
     found: Found,
     plan: QueryPlan,
     columns: Columns,
-    shown: Mapping[int, int],
+    shown: NDArray[np.int32],
     *,
     seed: int,
     default_count: int,
 ) -> Composed:
-    """`shown` says how often this frame had each photo; the least shown come first wherever the order is ours."""
+    """`shown` says by photo id how often this frame had it; the least shown come first wherever the order is ours."""
     left_out: Counter[str] = Counter(found.left_out)
-    ids = _one_of_each(found.ids, columns, left_out)
-    scores = dict(zip(found.ids.tolist(), found.scores.tolist(), strict=True))
-    if plan.quality == "best" and len(ids):
-        ids = _best(ids, columns, plan, left_out)
-    matched = len(ids)
-    listed = _ordered(ids.tolist(), scores, plan, columns, shown, seed)
+    places = _one_of_each(found.ids, columns, left_out)
+    if plan.quality == "best" and len(places):
+        places = places[_best(found.ids[places], columns, plan, left_out)]
     count = plan.count or default_count
     if plan.new and plan.count is None and plan.sort == "newest":
         count = min(count, 50)
-    return Composed(listed[:count], scores, dict(left_out), matched)
+    ids, scores = found.ids[places], found.scores[places]
+    order = _order(ids, scores, plan, columns, shown, seed)[: max(count, VARIED)]
+    listed = ids[order].tolist()
+    if plan.sort not in ("newest", "oldest", "best") and plan.quality != "best":
+        listed = apart(listed, columns)
+    scored = dict(zip(ids[order].tolist(), scores[order].tolist(), strict=True))
+    return Composed(listed[:count], scored, dict(left_out), len(ids))
 
 
-def _one_of_each(ids: NDArray[np.int64], columns: Columns, left_out: Counter[str]) -> NDArray[np.int64]:
-    if not len(ids):
-        return ids
-    inside = set(ids.tolist())
+def _one_of_each(ids: Ids, columns: Columns, left_out: Counter[str]) -> Ids:
+    """Places in `ids` without duplicates, and with one of each burst: the best one where it is among them."""
     leader = columns.duplicate_of[ids]
-    double = np.array([bool(other) and int(other) in inside for other in leader.tolist()], np.bool_)
+    double = (leader > 0) & np.isin(leader, ids)
     # Duplicates whose leader does not match the request stand in for it, but only once.
-    seen: set[int] = set()
-    for place, other in enumerate(leader.tolist()):
-        if other and not double[place]:
-            double[place] = other in seen
-            seen.add(other)
+    orphans = np.flatnonzero((leader > 0) & ~double)
+    double[_but_first(orphans, leader[orphans])] = True
     if double.any():
         left_out["duplicates"] += int(double.sum())
-    ids = ids[~double]
-    bursts: dict[int, int] = {}
-    for photo in ids.tolist():
-        burst = int(columns.burst[photo])
-        if burst and (burst not in bursts or columns.burst_best[photo]):
-            bursts[burst] = photo
-    keep = np.array([not columns.burst[p] or bursts[int(columns.burst[p])] == p for p in ids.tolist()], np.bool_)
-    if not keep.all():
-        left_out["other shots of the same moment"] += int((~keep).sum())
-    return ids[keep]
+    places = np.flatnonzero(~double)
+    burst = columns.burst[ids[places]]
+    others = np.zeros(len(places), np.bool_)
+    shots = np.flatnonzero(burst > 0)
+    best_first = shots[np.argsort(~columns.burst_best[ids[places[shots]]], kind="stable")]
+    others[_but_first(best_first, burst[best_first])] = True
+    if others.any():
+        left_out["other shots of the same moment"] += int(others.sum())
+    found: Ids = places[~others]
+    return found
 
 
-def _best(ids: NDArray[np.int64], columns: Columns, plan: QueryPlan, left_out: Counter[str]) -> NDArray[np.int64]:
+def _but_first(places: Ids, group: NDArray[np.int32]) -> Ids:
+    """All places but the first of each group."""
+    _, first = np.unique(group, return_index=True)
+    rest: Ids = np.delete(places, first)
+    return rest
+
+
+def _best(ids: Ids, columns: Columns, plan: QueryPlan, left_out: Counter[str]) -> NDArray[np.bool_]:
     """ "Best": the good ones where there are enough, else the better half."""
     worth = worthiness(ids, columns)
     wanted = plan.count or 20
-    good = worth >= BEST
+    good: NDArray[np.bool_] = worth >= BEST
     if good.sum() < wanted:
         good = worth >= np.sort(worth)[max(0, len(worth) - max(wanted, len(worth) // 2))]
     if not good.all():
         left_out["less good photos"] += int((~good).sum())
-    return ids[good]
+    return good
 
 
-def worthiness(ids: NDArray[np.int64], columns: Columns) -> NDArray[np.float32]:
+def worthiness(ids: Ids, columns: Columns) -> NDArray[np.float32]:
     """Technical quality, raised by what its owner said about it: favourites and stars."""
     rated = np.clip(columns.rating[ids], -1, 5).astype(np.float32)
     value = columns.quality[ids] + 0.3 * columns.favourite[ids] + 0.08 * np.maximum(rated, 0)
@@ -96,32 +101,35 @@ def worthiness(ids: NDArray[np.int64], columns: Columns) -> NDArray[np.float32]:
     return value.astype(np.float32)
 
 
-def _ordered(
-    ids: list[int], scores: Mapping[int, float], plan: QueryPlan, columns: Columns, shown: Mapping[int, int], seed: int
-) -> list[int]:
+def _order(
+    ids: Ids,
+    scores: NDArray[np.float32],
+    plan: QueryPlan,
+    columns: Columns,
+    shown: NDArray[np.int32],
+    seed: int,
+) -> Ids:
+    """Places in `ids`, the one to show first first."""
     if plan.sort == "newest":
-        stamp = columns.added if plan.new else columns.taken
-        return sorted(ids, key=lambda p: (-float(stamp[p]), p))
+        stamp = columns.added[ids] if plan.new else columns.taken[ids].astype(np.float64)
+        return np.lexsort((ids, -stamp))
     if plan.sort == "oldest":
-        return sorted(ids, key=lambda p: (float(columns.taken[p]) if columns.taken[p] > -(2**62) else 2.0**62, p))
-    if not ids:
-        return []
-    worth = dict(zip(ids, worthiness(np.array(ids, np.int64), columns).tolist(), strict=True))
+        taken = columns.taken[ids]
+        return np.lexsort((ids, np.where(taken == NO_TIME, np.iinfo(np.int64).max, taken)))
+    worth, had = worthiness(ids, columns), shown[ids]
     if plan.sort == "best" or plan.quality == "best":
-        return sorted(ids, key=lambda p: (shown.get(p, 0), -worth[p], p))
-    dice = random.Random(seed)
+        return np.lexsort((ids, -worth, had))
     if plan.sort == "random" or not plan.semantic.strip():
-        chance = {p: dice.random() ** (1.0 / (0.25 + max(0.0, worth[p]))) for p in ids}
-        ordered = sorted(ids, key=lambda p: (shown.get(p, 0), -chance[p]))
-        return apart(ordered, columns)
-    ordered = sorted(ids, key=lambda p: (shown.get(p, 0), -scores.get(p, 0.0), -worth[p]))
-    return apart(ordered, columns)
+        dice = np.random.default_rng(seed).random(len(ids))
+        return np.lexsort((-(dice ** (1.0 / (0.25 + np.maximum(worth, 0.0)))), had))
+    return np.lexsort((-worth, -scores, had))
 
 
 def apart(ids: list[int], columns: Columns, *, within: int = VARIED) -> list[int]:
     """Keeps pictures of the same day from following each other, moving each as little as possible."""
     head, result = ids[:within], list[int]()
-    days = {p: int(columns.taken[p]) // 86400 if columns.taken[p] > -(2**62) else -p for p in head}
+    taken = dict(zip(head, columns.taken[head].tolist(), strict=True)) if head else {}
+    days = {photo: at // 86400 if at != NO_TIME else -photo for photo, at in taken.items()}
     waiting: list[int] = []
     for photo in head:
         waiting.append(photo)

@@ -1,6 +1,6 @@
 """What a request is answered from: columns of every photo in memory, and the sign bits of its meaning's vector.
 
-Derived from the store and rebuilt from it at every start (0.6 s of CPU per 100,000 photos); about 150 bytes a photo.
+Derived from the store and rebuilt from it at every start; about 110 bytes a photo.
 Rows of the arrays are photo ids. Readers are threads of the store; changes come from the event loop alone, and a
 reader holds a snapshot, so no lock is needed: arrays are replaced when they grow and written in place otherwise.
 """
@@ -16,7 +16,8 @@ import structlog
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from framed.store import photos, vectors
+from framed.playlists.signs import SignBits
+from framed.store import members, photos, vectors
 from framed.store.database import Database
 
 log = structlog.get_logger(__name__)
@@ -25,7 +26,10 @@ KINDS = ("photo", "screenshot", "document", "drawing")
 ORIENTATIONS = ("landscape", "portrait", "square", "panorama")
 UNKNOWN = 255
 NO_TIME = np.iinfo(np.int64).min
+PRECISIONS = ("second", "minute", "day", "month", "year")
 _MEMBERS_KEPT = 512
+_CHANGES_KEPT = 200
+_MEAN_OVER = 50_000  # vectors that the mean is taken over; more do not move it
 _COLUMNS = (
     # One that is analysed again stays what it was until that is done.
     "id, state in ('completed', 'partial') or (state in ('pending', 'analysing') and caption is not null), hidden, "
@@ -52,6 +56,8 @@ class Columns:
     orientation: NDArray[np.uint8] = field(init=False)
     quality: NDArray[np.float32] = field(init=False)
     rating: NDArray[np.int8] = field(init=False)
+    precision: NDArray[np.uint8] = field(init=False)  # of `taken`; place in PRECISIONS
+    people: NDArray[np.uint8] = field(init=False)  # how many known people are in it
     duplicate_of: NDArray[np.int32] = field(init=False)
     burst: NDArray[np.int32] = field(init=False)
     added: NDArray[np.float64] = field(init=False)
@@ -61,10 +67,11 @@ class Columns:
             setattr(self, name, np.zeros(self.size, np.bool_))
         self.taken = np.full(self.size, NO_TIME, np.int64)
         self.day_of_year = np.zeros(self.size, np.int16)
-        for name in ("hour", "weekday", "kind", "orientation"):
+        for name in ("hour", "weekday", "kind", "orientation", "precision"):
             setattr(self, name, np.full(self.size, UNKNOWN, np.uint8))
         self.quality = np.zeros(self.size, np.float32)
         self.rating = np.zeros(self.size, np.int8)
+        self.people = np.zeros(self.size, np.uint8)
         self.duplicate_of = np.zeros(self.size, np.int32)
         self.burst = np.zeros(self.size, np.int32)
         self.added = np.zeros(self.size, np.float64)
@@ -94,6 +101,7 @@ class Columns:
         self.burst_best[ids] = np.array(columns[13], np.bool_)
         self.added[ids] = np.array(columns[14], np.float64)
         self.rating[ids] = [value or 0 for value in columns[15]]
+        self.precision[ids] = [_place(PRECISIONS, name) for name in columns[5]]
 
     def _put_time(self, ids: NDArray[np.int64], taken: Any, precision: Any, source: Any) -> None:
         seconds = np.array([NO_TIME if value is None else value for value in taken], np.int64)
@@ -116,19 +124,27 @@ def _place(names: tuple[str, ...], name: str | None) -> int:
     return names.index(name) if name in names else UNKNOWN
 
 
+@dataclass
+class _Members:
+    """Sorted photo ids of one person, place, tag or folder, as they were at `generation`."""
+
+    generation: int
+    at: float
+    ids: NDArray[np.int64]
+
+
 class LibraryIndex:
-    """`build` once, `refresh` for changed photos; `columns`, `bits` and `members` answer."""
+    """`build` once, `refresh` for changed photos; `columns`, `signs` and `members` answer."""
 
     def __init__(self, *, database: Database, text_model: str) -> None:
         self._database = database
         self.text_model = text_model
         self.columns = Columns(1024)
-        self.bits: NDArray[np.uint64] = np.zeros((1024, 0), np.uint64)
-        self.has_bits: NDArray[np.bool_] = np.zeros(1024, np.bool_)
-        self.mean: NDArray[np.float32] | None = None
+        self.signs = SignBits(1024)
         self.generation = 0
-        self._members: dict[tuple[str, str], tuple[int, float, NDArray[np.int64]]] = {}
         self.built = asyncio.Event()
+        self._members: dict[tuple[str, str], _Members] = {}
+        self._changes: dict[int, list[int]] = {}  # generation → the photos it read again
         self._mean_over = 0
 
     @property
@@ -145,26 +161,34 @@ class LibraryIndex:
 
     async def refresh(self, ids: Sequence[int]) -> None:
         """Reads these photos again: new, changed or gone ones."""
-        if ids:
-            await self._database.read(lambda c: self._refresh(c, sorted(set(ids))))
-            self.generation += 1
+        if not ids:
+            return
+        wanted = sorted(set(ids))
+        await self._database.read(lambda c: self._refresh(c, wanted))
+        self.generation += 1
+        self._changes[self.generation] = wanted
+        while len(self._changes) > _CHANGES_KEPT:
+            del self._changes[next(iter(self._changes))]
 
     def members(self, connection: Connection, table: str, key: str) -> NDArray[np.int64]:
-        """Photo ids of a person, place, tag or folder; kept while the library stays as it is."""
+        """Photo ids of a person, place, tag or folder, rising. Kept; what was read again since is put right."""
+        generation = self.generation
         kept = self._members.get((table, key))
-        if kept is not None and (kept[0] == self.generation or time.monotonic() - kept[1] < 2.0):
-            return kept[2]
-        ids = np.array(photos.members(connection, table, key), np.int64)
+        if kept is not None and (kept.generation == generation or time.monotonic() - kept.at < 2.0):
+            return kept.ids
+        since = range(kept.generation + 1, generation + 1) if kept is not None else range(0)
+        changes = [self._changes.get(each) for each in since]
+        if kept is None or len(since) > _CHANGES_KEPT or None in changes:
+            ids = members.members(connection, table, key)
+        else:
+            changed = np.unique(np.concatenate([np.array(each, np.int64) for each in changes if each]))
+            now = members.members(connection, table, key, among=changed.tolist())
+            ids = np.union1d(np.setdiff1d(kept.ids, changed, assume_unique=True), now)
         ids = ids[ids < self.size]
         if len(self._members) >= _MEMBERS_KEPT:
             self._members.clear()
-        self._members[(table, key)] = (self.generation, time.monotonic(), ids)
+        self._members[(table, key)] = _Members(generation, time.monotonic(), ids)
         return ids
-
-    def pack(self, vectors_: NDArray[np.float32]) -> NDArray[np.uint64]:
-        """Sign bits of centred vectors; centring is worth five points of recall (research A)."""
-        assert self.mean is not None
-        return np.packbits(vectors_ > self.mean, axis=1).view(np.uint64)
 
     # -- reading the store ---------------------------------------------------------------------------------------
 
@@ -173,48 +197,46 @@ class LibraryIndex:
         columns = Columns(max(1024, int(top * 1.1) + 1024))
         result = connection.exec_driver_sql(f"select {_COLUMNS} from photos")
         while rows := result.fetchmany(5000):
-            columns.put(rows)
+            columns.put([tuple(row) for row in rows])
+        ids, counts = members.people_counts(connection)
+        columns.people[ids] = counts
         self.columns = columns
-        self._build_bits(connection)
+        self._build_signs(connection)
 
-    def _build_bits(self, connection: Connection) -> None:
-        total, sample = 0, np.empty((0, 0), np.float32)
+    def _build_signs(self, connection: Connection) -> None:
+        sums, count = np.zeros(0, np.float64), 0
         for _, block in vectors.every(connection, self.text_model):
-            sample = block.astype(np.float32) if not total else sample
-            total = len(block)
-            break
-        if not total:
-            return
-        sums, count = np.zeros(sample.shape[1], np.float64), 0
-        for _, block in vectors.every(connection, self.text_model):
-            sums += block.astype(np.float32).sum(axis=0)
+            added = block.astype(np.float32).sum(axis=0)
+            sums = sums + added if count else added.astype(np.float64)
             count += len(block)
-        self.mean, self._mean_over = (sums / count).astype(np.float32), count
-        bits = np.zeros((self.size, sample.shape[1] // 64), np.uint64)
-        has = np.zeros(self.size, np.bool_)
+            if count >= _MEAN_OVER:
+                break
+        if not count:
+            return
+        signs = SignBits(self.size)
+        signs.centre((sums / count).astype(np.float32))
         for ids, block in vectors.every(connection, self.text_model):
             inside = ids < self.size
-            bits[ids[inside]] = self.pack(block.astype(np.float32)[inside])
-            has[ids[inside]] = True
-        self.bits, self.has_bits = bits, has
+            signs.put(ids[inside], block[inside].astype(np.float32))
+        self.signs, self._mean_over = signs, count
 
     def _refresh(self, connection: Connection, ids: list[int]) -> None:
         if ids[-1] >= self.size:
             size = int(ids[-1] * 1.5) + 1024
+            self.signs = self.signs.grown(size)
             self.columns = self.columns.grown(size)
-            bits = np.zeros((size, self.bits.shape[1]), np.uint64)
-            bits[: len(self.bits)] = self.bits
-            has = np.zeros(size, np.bool_)
-            has[: len(self.has_bits)] = self.has_bits
-            self.bits, self.has_bits = bits, has
         listed = photos.json_ids(ids)
         query = f"select {_COLUMNS} from photos where id in (select value from json_each(?))"
         self.columns.put(connection.exec_driver_sql(query, (listed,)).fetchall())
+        self.columns.people[ids] = 0
+        with_people, counts = members.people_counts(connection, among=ids)
+        self.columns.people[with_people] = counts
         found, rows = vectors.get(connection, self.text_model, ids)
         if not len(found):
             return
-        if self.mean is None or len(found) + int(self.has_bits.sum()) > 2 * self._mean_over:
-            self._build_bits(connection)  # the first vectors say nothing about the later ones' mean
+        if self.signs.mean is None or (
+            self._mean_over < _MEAN_OVER and int(self.signs.known.sum()) + len(found) > 2 * self._mean_over
+        ):
+            self._build_signs(connection)  # the first vectors say nothing about the later ones' mean
             return
-        self.bits[found] = self.pack(rows)
-        self.has_bits[found] = True
+        self.signs.put(found, rows)

@@ -6,11 +6,10 @@ from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection
 
 from framed.playlists.index import KINDS, NO_TIME, ORIENTATIONS, Columns, LibraryIndex
 from framed.playlists.plan import QueryPlan, Yearly
-from framed.store.tables import people, photo_people
 
 Mask = NDArray[np.bool_]
 
@@ -113,7 +112,7 @@ class Filters:
         if plan.only_people:
             mask &= ~self._others()
         if plan.some_people is not None:
-            mask &= self._somebody() == plan.some_people
+            mask &= (columns.people > 0) == plan.some_people
         if plan.dates:
             mask &= self._dates()
         if plan.yearly or plan.seasons:
@@ -183,19 +182,12 @@ class Filters:
         return mask
 
     def _others(self) -> Mask:
-        """Photos that show somebody who was not named."""
-        wanted = [*self._plan.people_all, *self._plan.people_any]
-        query = select(photo_people.c.photo_id).distinct().join(people).where(people.c.slug.not_in(wanted))
-        return self._rows(query)
-
-    def _somebody(self) -> Mask:
-        return self._rows(select(photo_people.c.photo_id).distinct())
-
-    def _rows(self, query: Select[tuple[int]]) -> Mask:
-        mask = np.zeros(self._columns.size, np.bool_)
-        ids = np.fromiter(self._connection.execute(query).scalars(), np.int64)
-        mask[ids[ids < self._columns.size]] = True
-        return mask
+        """Photos that show somebody who was not named: more people than the named ones it shows."""
+        named = np.zeros(self._columns.size, np.uint8)
+        for person in dict.fromkeys([*self._plan.people_all, *self._plan.people_any]):
+            named += self._of("person", [person])
+        others: Mask = self._columns.people > named
+        return others
 
     def _dates_none(self) -> Mask:
         mask = np.zeros(self._columns.size, np.bool_)

@@ -10,13 +10,14 @@ from sqlalchemy import Connection
 from framed.playlists.index import LibraryIndex
 from framed.playlists.masks import Filters, Mask, Masked
 from framed.playlists.plan import QueryPlan
-from framed.playlists.words import WordSearch
+from framed.playlists.signs import candidates
+from framed.playlists.words import MOST_HITS, Frequencies, WordHits, WordSearch
 from framed.store import vectors
 
 RRF_K = 60
-SCANNED = 1000
-"""Photos whose exact distance is computed after the scan of sign bits; recall@50 0.99 at 100,000 (research A)."""
 WIDER_DAYS = 10
+MEANT_EXACTLY = 1000
+"""Of the photos with one word of several, so many are compared with the whole request."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Searcher:
         self._index = index
         self.hemisphere = hemisphere
         self._tag_of = tag_of
+        self._frequencies = Frequencies()
 
     def search(self, connection: Connection, plan: QueryPlan, vector: NDArray[np.float32] | None) -> Found:
         """Relaxes in order where nothing is left: dates by ten days, town to region, and last the meaning."""
@@ -135,7 +137,7 @@ class Searcher:
         if plan.unknown_places and not plan.places_any:
             return Found(np.empty(0, np.int64), np.empty(0, np.float32))
         masked = filters.masked(places=places)
-        words = WordSearch(connection, self._tag_of)
+        words = WordSearch(connection, self._tag_of, self._frequencies)
         mask = self._holding(words, plan, masked)
         total = int(self._index.columns.ready.sum())
         allowed = int(mask.sum())
@@ -169,62 +171,71 @@ class Searcher:
         vector: NDArray[np.float32] | None,
         total: int,
     ) -> Found:
-        by_words, looked_for, whole = words.find(plan.semantic, mask, total)
+        hits = words.find(plan.semantic, mask, total)
         by_vector, cosines = self._nearest(connection, mask, vector) if vector is not None else _nothing()
         cutoff = CUTOFFS.get(self._index.text_model, Cutoff(0.4, 0.5))
-        least = cutoff.beside if whole and len(by_words) else cutoff.alone
-        near = by_vector[cosines >= least]
-        if not whole and vector is not None and len(by_words) and len(looked_for) < 2:
-            # One word of several was found: a hit on it alone must also mean something like the whole.
-            close = dict(zip(by_vector.tolist(), cosines.tolist(), strict=True))
-            by_words = np.array([i for i in by_words.tolist() if close.get(i, 0.0) >= cutoff.alone * 0.75], np.int64)
-        scores: dict[int, float] = {}
-        for ranked in (by_words, near):
-            for rank, photo in enumerate(ranked.tolist()):
-                scores[photo] = scores.get(photo, 0.0) + 1.0 / (RRF_K + rank + 1)
-        order = sorted(scores, key=lambda photo: -scores[photo])
+        near = by_vector[cosines >= (cutoff.beside if hits.whole else cutoff.alone)]
+        by_words = self._meant(connection, hits, vector, cutoff)[:MOST_HITS]
+        ids, scores = _fused(by_words, near)
         return Found(
-            np.array(order, np.int64),
-            np.array([scores[photo] for photo in order], np.float32),
-            words=looked_for,
+            ids,
+            scores,
+            words=hits.words,
             with_words=set(by_words.tolist()),
-            likeness=dict(zip(by_vector.tolist(), (round(float(c), 3) for c in cosines), strict=True)),
+            likeness=dict(zip(by_vector.tolist(), np.round(cosines, 3).tolist(), strict=True)),
         )
+
+    def _meant(
+        self, connection: Connection, hits: WordHits, vector: NDArray[np.float32] | None, cutoff: Cutoff
+    ) -> NDArray[np.int64]:
+        """The photos with the words, those first that also mean what was asked where the words give no order."""
+        if vector is None or not len(hits.ids):
+            return hits.ids
+        ids = hits.ids
+        if not hits.ranked:
+            ids = self._index.signs.by_nearness(ids, vector)
+        if hits.whole or len(hits.words) > 1:
+            return ids
+        # One word of several was found: a hit on it alone must also mean something like the whole.
+        some = self._index.signs.by_nearness(ids, vector)[:MEANT_EXACTLY]
+        found, rows = vectors.get(connection, self._index.text_model, some.tolist())
+        close = found[rows @ vector >= cutoff.alone * 0.75] if len(found) else found
+        return ids[np.isin(ids, close)]
 
     def _nearest(
         self, connection: Connection, mask: Mask, vector: NDArray[np.float32]
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """The nearest photos of the mask and their exact cosines, best first: sign bits first, then the vectors."""
-        index = self._index
-        if index.mean is None:
-            return _nothing()
-        size = min(len(mask), len(index.has_bits))
-        ids = np.flatnonzero(mask[:size] & index.has_bits[:size])
-        if len(ids) > SCANNED:
-            query = index.pack(vector.astype(np.float32)[None, :])[0]
-            rows = index.bits[ids] if len(ids) < size * 0.7 else None
-            if rows is None:
-                away = np.bitwise_count(index.bits[:size] ^ query).sum(axis=1, dtype=np.uint16)[ids]
-            else:
-                away = np.bitwise_count(rows ^ query).sum(axis=1, dtype=np.uint16)
-            ids = ids[np.argpartition(away, SCANNED)[:SCANNED]]
-        found, rows_ = vectors.get(connection, index.text_model, ids.tolist())
-        cosines = rows_ @ vector.astype(np.float32) if len(found) else np.empty(0, np.float32)
+        signs = self._index.signs
+        vector = vector.astype(np.float32)
+        size = min(len(mask), signs.size)
+        ids = np.flatnonzero(mask[:size] & signs.known[:size])
+        ids = signs.likeliest(ids, vector, candidates(len(ids)))
+        found, rows = vectors.get(connection, self._index.text_model, ids.tolist())
+        cosines = rows @ vector if len(found) else np.empty(0, np.float32)
         order = np.argsort(-cosines, kind="stable")
         return found[order], cosines[order]
 
     @staticmethod
     def _not_meaning(words: WordSearch, plan: QueryPlan, mask: Mask, found: Found, masked: Masked) -> Found:
         """Negation is symbolic: photos that hold the word are out; likeness never decides it (NegBench)."""
-        out: set[int] = set()
+        keep = np.ones(len(found.ids), np.bool_)
         for word in plan.semantic_none:
-            hits = set(words.holding([word], mask).tolist())
-            gone = hits & set(found.ids.tolist())
-            if gone and f"photos with {word}" not in masked.left_out:
-                masked.left_out[f"photos with {word}"] = len(gone)
-            out |= hits
-        keep = np.array([photo not in out for photo in found.ids.tolist()], np.bool_)
+            gone = np.isin(found.ids, words.holding([word], mask))
+            if gone.any() and f"photos with {word}" not in masked.left_out:
+                masked.left_out[f"photos with {word}"] = int(gone.sum())
+            keep &= ~gone
         return replace(found, ids=found.ids[keep], scores=found.scores[keep])
+
+
+def _fused(*rankings: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Rankings into one, the sum of 1 / (k + rank) of each photo, best first."""
+    ids = np.concatenate(rankings)
+    each = np.concatenate([1.0 / (RRF_K + 1 + np.arange(len(ranked))) for ranked in rankings])
+    found, first, which = np.unique(ids, return_index=True, return_inverse=True)
+    scores = np.bincount(which, weights=each, minlength=len(found))
+    order = np.lexsort((first, -scores))
+    return found[order], scores[order].astype(np.float32)
 
 
 def _nothing() -> tuple[NDArray[np.int64], NDArray[np.float32]]:

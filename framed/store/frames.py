@@ -72,11 +72,6 @@ def note(connection: Connection, frame_id: str, photo_id: int, playlist_id: str 
     )
 
 
-def shown_counts(connection: Connection, frame_id: str) -> dict[int, int]:
-    query = select(shown.c.photo_id, shown.c.count).where(shown.c.frame_id == frame_id)
-    return {photo_id: count for photo_id, count in connection.execute(query)}
-
-
 def recent(connection: Connection, frame_id: str, limit: int) -> list[RowMapping]:
     query = (
         select(history, photos.c.uid)

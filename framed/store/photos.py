@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, func, insert, literal_column, select, text, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, text, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from framed.store.tables import (
@@ -482,30 +482,6 @@ def unread_count(connection: Connection) -> int:
 
 def json_ids(ids: Iterable[int]) -> str:
     return json.dumps(list(ids))
-
-
-def members(connection: Connection, table: str, key: str) -> list[int]:
-    """Photo ids by the slug of a person or place, a tag's name, or a folder's id (with the folders inside it)."""
-    if table == "person":
-        query = select(photo_people.c.photo_id).join(people).where(people.c.slug == key)
-    elif table == "place":
-        query = select(photo_places.c.photo_id).join(places).where(places.c.slug == key)
-    elif table == "tag":
-        query = select(photo_tags.c.photo_id).join(tags).where(tags.c.name == key)
-    elif table == "folder":
-        top = select(folders.c.root_id, folders.c.path).where(folders.c.id == int(key)).subquery()
-        inside = (folders.c.path == top.c.path) | (
-            func.substr(folders.c.path, 1, func.length(top.c.path) + 1) == top.c.path + literal_column("x'2f'")
-        )
-        query = (
-            select(files.c.photo_id)
-            .join(folders, folders.c.id == files.c.folder_id)
-            .join(top, (folders.c.root_id == top.c.root_id) & inside)
-            .where(files.c.photo_id.is_not(None))
-        )
-    else:
-        raise ValueError(table)
-    return [row[0] for row in connection.execute(query)]
 
 
 def people_count(connection: Connection) -> int:
