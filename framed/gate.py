@@ -236,6 +236,10 @@ class FramesPort:
         own = self._registry.get(frame).token if self._registry.knows(frame) else ""
         return hmac.compare_digest(own.encode(), token.encode("utf-8", "replace")) and bool(own)
 
+    def frame_of(self, token: str) -> str | None:
+        opened = [frame.id for frame in self._registry.all() if self.check(frame.id, token)]
+        return opened[0] if opened else None
+
 
 class HealthPort:
     def __init__(

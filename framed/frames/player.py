@@ -32,6 +32,8 @@ from framed.store.database import Database
 log = structlog.get_logger(__name__)
 
 AHEAD = 3
+AHEAD_AT_ONCE = 2
+"""Coming pictures rendered at a time for all frames together: one that is asked for now never waits behind many."""
 PREVIEW_PX = 1440
 _TRIES = 8  # photos passed over in a row before a frame is left with what it has
 
@@ -89,6 +91,7 @@ class Player:
         self._rendering: dict[str, asyncio.Task[dict[str, Any]]] = {}
         self._ahead: dict[str, asyncio.Task[None]] = {}
         self._spawned: set[asyncio.Task[None]] = set()
+        self._ahead_room = asyncio.Semaphore(AHEAD_AT_ONCE)
         self._tick_task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._dark: dict[str, bool] = {}
@@ -232,13 +235,16 @@ class Player:
 
         def read(connection: Any) -> tuple[Any, Any, Any, Any]:
             state = rows.state(connection, frame_id)
-            listed = playlist_rows.get(connection, state["playlist_id"]) if state["playlist_id"] else None
+            listed = None
+            if state["playlist_id"]:
+                place = max(state["position"], 0)
+                listed = playlist_rows.get(connection, state["playlist_id"], limit=1, offset=place)
             card = photo_rows.cards(connection, [state["photo_id"]]) if state["photo_id"] else {}
             return state, listed, card.get(state["photo_id"]), None
 
         state, listed, card, _ = await self._database.read(read)
         report = state["report"] or {}
-        item = listed.items[state["position"]] if listed and 0 <= state["position"] < len(listed.items) else None
+        item = listed.items[0] if listed and listed.items else None
         why = ", ".join(item.why) if item and item.photo_id == state["photo_id"] else ""
         payload: dict[str, Any] = {
             "v": 1,
@@ -475,8 +481,10 @@ class Player:
             return str(card["places"][0]["name"])
         return ""
 
-    async def _picture(self, frame: Frame, card: Mapping[str, Any], *, quick: bool) -> tuple[dict[str, Any], bool]:
-        """The rendered picture, and whether it is only the rough one."""
+    async def _picture(
+        self, frame: Frame, card: Mapping[str, Any], *, quick: bool, urgent: bool = True
+    ) -> tuple[dict[str, Any], bool]:
+        """The rendered picture, and whether it is only the rough one. `urgent`: somebody waits for it."""
         key = self._key(frame, card)
         kept = await self._kept(key)
         if kept is not None:
@@ -486,10 +494,10 @@ class Player:
         preview = self._previews.path(card["uid"])
         here = await asyncio.to_thread(preview.exists)
         if enough and here:
-            return await self._render(key, frame, card, source=preview), False
+            return await self._render(key, frame, card, source=preview, urgent=urgent), False
         if quick and here and not frame.panel.has_inks:
             return await self._render(self._key(frame, card, rough=True), frame, card, source=preview), True
-        return await self._render(key, frame, card), False
+        return await self._render(key, frame, card, urgent=urgent), False
 
     async def _kept(self, key: str) -> dict[str, Any] | None:
         row = await self._database.read(lambda c: rows.render(c, key))
@@ -508,6 +516,7 @@ class Player:
         *,
         source: Path | None = None,
         panel: Panel | None = None,
+        urgent: bool = True,
     ) -> dict[str, Any]:
         """Once per key, however many ask at the same time."""
         kept = await self._kept(key)
@@ -515,7 +524,8 @@ class Player:
             return kept
         task = self._rendering.get(key)
         if task is None:
-            work = self.render_panel(key, panel or frame.panel, card, self._overlay(frame, card), source=source)
+            overlay = self._overlay(frame, card)
+            work = self.render_panel(key, panel or frame.panel, card, overlay, source=source, urgent=urgent)
             task = asyncio.create_task(work, name=f"render:{card['uid']}")
             self._rendering[key] = task
             task.add_done_callback(lambda _: self._rendering.pop(key, None))
@@ -529,11 +539,18 @@ class Player:
         return await self._render(key, frame, card, panel=panel)
 
     async def render_panel(
-        self, key: str, panel: Panel, card: Mapping[str, Any], overlay: str, *, source: Path | None = None
+        self,
+        key: str,
+        panel: Panel,
+        card: Mapping[str, Any],
+        overlay: str,
+        *,
+        source: Path | None = None,
+        urgent: bool = True,
     ) -> dict[str, Any]:
         """Renders a photo for a panel and keeps it under `key`; its row. BadPhoto: nothing of it is left."""
         work = (await self._database.read(lambda c: photo_rows.work_of(c, [card["id"]])))[0]
-        preview = await self._previews.ensure(work, interactive=True)
+        preview = await self._previews.ensure(work, interactive=urgent)
         original = source
         if original is None:
             paths = [b"/".join(part for part in path if part) for path in work.paths]
@@ -551,7 +568,7 @@ class Player:
                     "monochrome": bool(card["monochrome"]),
                     "overlay_text": overlay,
                 },
-                interactive=True,
+                interactive=urgent,
                 label=card["uid"],
             )
         )
@@ -601,7 +618,8 @@ class Player:
         for photo_id in coming:
             if photo_id in cards:
                 try:
-                    await self._picture(frame, cards[photo_id], quick=False)
+                    async with self._ahead_room:
+                        await self._picture(frame, cards[photo_id], quick=False, urgent=False)
                 except FramedError as error:
                     log.info("a coming picture cannot be rendered", photo=cards[photo_id]["uid"], problem=error.message)
         await self._publish_playlist(frame)
@@ -632,7 +650,7 @@ class Player:
     async def _tick(self) -> float:
         """Moves every frame that is due; the seconds until the next one is. A clock that jumped is put right here."""
         states = await self._database.read(rows.states)
-        now, soonest = self._clock(), 30.0
+        now, soonest, moving = self._clock(), 30.0, list[Frame]()
         for frame in self._registry.all():
             state = states.get(frame.id)
             if state is None:
@@ -648,8 +666,13 @@ class Player:
             if due > now:
                 soonest = min(soonest, due - now)
                 continue
-            await self._move_if_due(frame)
+            moving.append(frame)
             soonest = min(soonest, float(frame.interval_s))
+        # Together: a wall of frames changes as one, and a slow render holds up no other frame.
+        ends = await asyncio.gather(*map(self._move_if_due, moving), return_exceptions=True)
+        for end in ends:
+            if isinstance(end, BaseException):
+                raise end
         return max(0.05, soonest)
 
     async def _move_if_due(self, frame: Frame) -> None:

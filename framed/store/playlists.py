@@ -73,7 +73,8 @@ def set_items(connection: Connection, playlist_id: str, items: Sequence[Item]) -
     connection.execute(update(playlists).where(playlists.c.id == playlist_id).values(updated_at=time.time()))
 
 
-def get(connection: Connection, playlist_id: str, *, limit: int | None = None) -> Playlist | None:
+def get(connection: Connection, playlist_id: str, *, limit: int | None = None, offset: int = 0) -> Playlist | None:
+    """The playlist with its items from `offset` on, at most `limit` of them; `count` is of all."""
     row = connection.execute(select(playlists).where(playlists.c.id == playlist_id)).first()
     if row is None:
         return None
@@ -82,7 +83,9 @@ def get(connection: Connection, playlist_id: str, *, limit: int | None = None) -
         .where(playlist_items.c.playlist_id == playlist_id)
         .order_by(playlist_items.c.position)
     )
-    items = [Item(*found) for found in connection.execute(query.limit(limit) if limit is not None else query)]
+    items = [
+        Item(*found) for found in connection.execute(query.limit(limit).offset(offset) if limit is not None else query)
+    ]
     total = connection.execute(
         select(func.count()).select_from(playlist_items).where(playlist_items.c.playlist_id == playlist_id)
     ).scalar()

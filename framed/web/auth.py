@@ -14,7 +14,7 @@ import structlog
 from aiohttp import web
 
 from framed.errors import FramedError, Refused
-from framed.web.ports import FrameGate, FrameTokens
+from framed.web.ports import FrameTokens
 
 log = structlog.get_logger(__name__)
 
@@ -206,7 +206,6 @@ class Gatekeeper:
         *,
         sessions: Sessions,
         tokens: FrameTokens,
-        gate: FrameGate,
         attempts: Attempts,
         open_lan: bool,
         public_host: str | None,
@@ -214,7 +213,6 @@ class Gatekeeper:
         self.sessions = sessions
         self.public_host = public_host
         self._tokens = tokens
-        self._gate = gate
         self._attempts = attempts
         self.open_lan = open_lan
 
@@ -230,15 +228,15 @@ class Gatekeeper:
             self._attempts.check(request.remote or "")
             if self._is_admin(token):
                 return Caller(admin=True)
-            return await self._frame_caller(request, frame, token, by_cookie=False)
+            return self._frame_caller(request, frame, token, by_cookie=False)
         key = request.query.get("k")
         if key is not None:
-            return await self._frame_caller(request, frame, key, by_cookie=False)
+            return self._frame_caller(request, frame, key, by_cookie=False)
         cookie = request.cookies.get(FRAME_COOKIE)
         if cookie is not None and frame is not None:
             if home and not self._tokens.check(frame, cookie):
                 return Caller(home=True, by_cookie=True)  # an outdated cookie on an open network
-            return await self._frame_caller(request, frame, cookie, by_cookie=True)
+            return self._frame_caller(request, frame, cookie, by_cookie=True)
         return Caller(home=home, by_cookie=home)
 
     def sign_in(self, request: web.Request, token: str) -> str:
@@ -248,12 +246,15 @@ class Gatekeeper:
             raise self._wrong_token(request)
         return self.sessions.issue()
 
-    async def _frame_caller(self, request: web.Request, frame: str | None, token: str, *, by_cookie: bool) -> Caller:
+    def _frame_caller(self, request: web.Request, frame: str | None, token: str, *, by_cookie: bool) -> Caller:
         self._attempts.check(request.remote or "")
-        asked = [frame] if frame is not None else [state.frame for state in await self._gate.frames()]
-        for one in asked:
-            if 0 < len(token) <= LONGEST_TOKEN and self._tokens.check(one, token):
-                return Caller(frame=one, by_cookie=by_cookie)
+        if 0 < len(token) <= LONGEST_TOKEN:
+            if frame is None:
+                frame = self._tokens.frame_of(token)
+            elif not self._tokens.check(frame, token):
+                frame = None
+            if frame is not None:
+                return Caller(frame=frame, by_cookie=by_cookie)
         raise self._wrong_token(request)
 
     def _is_admin(self, token: str) -> bool:

@@ -145,6 +145,10 @@ class FrameTokens(Protocol):
         """Whether `token` opens `frame` now. In constant time; False for a revoked token and an unknown frame."""
         ...
 
+    def frame_of(self, token: str) -> str | None:
+        """The frame that `token` opens now, told as `check` does. Each fetched picture asks, so no store is read."""
+        ...
+
 
 class Health(Protocol):
     async def health(self) -> dict[str, Any]:

@@ -75,7 +75,6 @@ class WebServer:
         self._gatekeeper = Gatekeeper(
             sessions=Sessions(admin_token),
             tokens=tokens,
-            gate=gate,
             attempts=Attempts(),
             open_lan=options.open_lan,
             public_host=options.public_host,

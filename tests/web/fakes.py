@@ -188,6 +188,9 @@ class Tokens:
     def check(self, frame: str, token: str) -> bool:
         return self.tokens.get(frame) == token
 
+    def frame_of(self, token: str) -> str | None:
+        return next((frame for frame in self.tokens if self.check(frame, token)), None)
+
 
 class Verbs:
     """Answers by verb: a dict, an exception, or a function of the payload."""
