@@ -1,21 +1,26 @@
 """What happens to the machine and not to framed: disks that are full, folders that are closed, clocks that jump."""
 
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 import pytest
 import pytest_asyncio
+import yaml
 
 from framed.app import App
 from framed.config import load
-from tests.flows.conftest import settings, until, write_photo
+from tests.flows.conftest import free_port, settings, until, write_photo
 from tests.flows.disks import filled, mounted
 from tests.library.pictures import cat, encoded
+from tests.peers import require_peer
 
 pytestmark = [pytest.mark.models, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
 
@@ -137,3 +142,122 @@ async def test_a_full_data_disk_stops_nothing_but_writing(house: House) -> None:
     assert (await house.ask("photo/favourite", id=before["photo"]))["favourite"]
     await house.ask("frame/cmd", frame="kitchen", action="next")
     assert (await house.shown())["rev"] > before["rev"]
+
+
+@pytest.mark.parametrize("jump", [DAY, -365 * DAY])
+async def test_a_clock_jump_loses_nothing_and_storms_nothing(house: House, jump: float) -> None:
+    await house.app.router.call("frame/set", {"frame": "kitchen", "interval_s": 5})
+    before = await house.shown()
+    photos = (await house.app.system.library_payload())["analysed"]
+    asked = {"dry_run": True, "transaction": f"jump{abs(int(jump))}"}
+    answered = await house.app.router.call("ask", {"text": "cats", **asked})
+
+    house.clock.ahead += jump
+    began = time.monotonic()
+    house.add(f"after {jump}.jpg", 20 if jump > 0 else 40)
+
+    async def moved() -> bool:
+        return bool((await house.shown())["rev"] > before["rev"])
+
+    await until(moved, 60)
+    await house.analysed(photos + 1)
+    again = await house.app.router.call("ask", {"text": "coffee", **asked})
+    assert again == json.loads(json.dumps(answered, default=str))
+    job = (await house.ask("library/rescan"))["job"]
+
+    async def done() -> bool:
+        return bool((await house.ask("job/get", id=job))["state"] == "succeeded")
+
+    await until(done)
+    assert (await house.ask("health"))["uptime_s"] < 600
+    last = (await house.shown())["rev"]
+
+    async def goes_on() -> bool:
+        return bool((await house.shown())["rev"] > last)
+
+    await until(goes_on)
+    assert (await house.shown())["rev"] - before["rev"] <= (time.monotonic() - began) / 5 + 3  # no flood of pictures
+    await house.app.router.call("frame/set", {"frame": "kitchen", "interval_s": 300})
+
+
+class Bound:
+    """framed as a process that permissions bind, root or not."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        given = settings(home, home / "photos")
+        self.port = free_port()
+        given["http"]["port"] = self.port
+        given["library"] |= {"scan_interval_s": 1.0, "poll_interval_s": 1.0}
+        (home / "config.yaml").write_text(yaml.safe_dump(given))
+
+    def __enter__(self) -> Self:
+        command = [sys.executable, "-m", "framed", "run", "--config", str(self.home / "config.yaml")]
+        if os.geteuid() == 0:
+            lost = "-dac_override,-dac_read_search"
+            command = [require_peer("setpriv"), f"--bounding-set={lost}", f"--inh-caps={lost}", *command]
+        with (self.home / "log").open("wb") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        self.process.wait(20)
+
+    async def ask(self, verb: str, **payload: Any) -> dict[str, Any]:
+        """The data of the answer; empty while the daemon is not up."""
+        try:
+            headers = {"Authorization": f"Bearer {(self.home / 'data' / 'token').read_text().strip()}"}
+            async with aiohttp.ClientSession(headers=headers) as http:
+                async with http.post(f"http://127.0.0.1:{self.port}/api/v1/{verb}", json=payload) as response:
+                    found: dict[str, Any] = (await response.json())["data"]
+                    return found
+        except (FileNotFoundError, aiohttp.ClientConnectionError):
+            return {}
+
+    async def analysed(self, photos: int) -> None:
+        async def done() -> bool:
+            library = (await self.ask("health")).get("library", {})
+            return bool(library.get("analysed") == photos and not library["pending"])
+
+        await until(done, 90)
+
+
+async def test_what_may_not_be_read_is_said_and_read_once_it_may(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    (photos / "closed").mkdir(parents=True)
+    for turn, name in enumerate(("open.jpg", "locked.jpg", "closed/inside.jpg")):
+        (photos / name).write_bytes(encoded(cat().rotate(turn), "JPEG"))
+        os.utime(photos / name, (1_500_000_000, 1_500_000_000))
+    (photos / "locked.jpg").chmod(0)
+    (photos / "closed").chmod(0)
+    with Bound(tmp_path) as daemon:
+        await daemon.analysed(1)
+
+        async def said() -> bool:
+            listed = (await daemon.ask("photo/list", state="failed"))["items"]
+            return [item["problem"] for item in listed] == [
+                "locked.jpg may not be read: its permissions do not allow framed to. Let everybody read it."
+            ]
+
+        await until(said)
+        assert f"{photos}/closed cannot be read (Permission denied)" in (await daemon.ask("health"))["problem"]
+
+        (photos / "locked.jpg").chmod(0o644)
+        (photos / "closed").chmod(0o755)
+        await daemon.analysed(3)
+
+        async def well() -> bool:
+            return "problem" not in await daemon.ask("health")
+
+        await until(well)
+        assert (await daemon.ask("photo/list", state="failed"))["items"] == []
+        (photos / "closed").chmod(0)
+        await daemon.ask("library/rescan")
+        await until(lambda: _unreadable(daemon))
+        assert (await daemon.ask("health"))["library"]["photos"] == 3  # a folder that was closed loses nothing
+        (photos / "closed").chmod(0o755)
+
+
+async def _unreadable(daemon: Bound) -> bool:
+    return "closed cannot be read" in (await daemon.ask("health")).get("problem", "")

@@ -1,0 +1,158 @@
+"""How the pipeline takes files in: what a host says of one decides whether it is read, waits or is put aside."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from framed.analysis.pipeline import Pipeline
+from framed.analysis.previews import Previews
+from framed.bus import Bus
+from framed.errors import BadPhoto, CannotStore, FramedError, HostCrashed, PhotoChanging, PhotoForbidden
+from framed.models.base import Call, Progress
+from framed.models.child import _ERRORS
+from tests.library.shelf import CountingDatabase, Shelf, until
+
+
+class Host:
+    """Answers every call with `error`, or takes the file for a picture."""
+
+    def __init__(self) -> None:
+        self.error: FramedError | None = None
+        self.calls = 0
+        self.under_way: Any = None
+
+    async def run(self, call: Call, *, progress: Progress | None = None) -> dict[str, Any]:
+        self.calls += 1
+        data = await asyncio.to_thread(Path(call.inputs["path"].decode()).read_bytes)
+        if self.under_way is not None:
+            await self.under_way()
+        if self.error is not None:
+            raise self.error
+        facts = {"sha256": hashlib.sha256(data).digest(), "width": 4, "height": 3, "format": "JPEG"}
+        return {**facts, "notes": [], "results": {}, "problems": {}, "ms": {}}
+
+
+@pytest.fixture
+async def shelf(tmp_path: Path) -> AsyncIterator[Shelf]:
+    database = CountingDatabase(tmp_path / "framed.db")
+    await database.start()
+    (tmp_path / "photos").mkdir()
+    yield Shelf(tmp_path / "photos", database)
+    await database.close()
+
+
+@pytest.fixture
+def host() -> Host:
+    return Host()
+
+
+async def reading(shelf: Shelf, scanner: Any, host: Host, condition: Any) -> None:
+    """Runs the pipeline until `condition` holds."""
+    previews = Previews(folder=shelf.folder.parent, compute=host, database=shelf.database, max_bytes=1 << 30)
+    pipeline = Pipeline(
+        database=shelf.database, compute=host, files=scanner, previews=previews, bus=Bus(), steps=[], cpu_hosts=1
+    )
+    await pipeline.start()
+    try:
+        await until(condition)
+    finally:
+        await pipeline.close()
+
+
+async def state_of(shelf: Shelf) -> tuple[str, str | None, float | None]:
+    query = "select state, problem, retry_at from files"
+    row = await shelf.database.read(lambda c: c.exec_driver_sql(query).one())
+    return row[0], row[1], row[2]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (BadPhoto("a.jpg is cut short."), "a.jpg is cut short."),
+        (HostCrashed("given up"), "a.jpg makes the decoder crash"),
+        (FramedError("examine failed unexpectedly (KeyError)"), "a.jpg could not be decoded; framed's log"),
+    ],
+)
+async def test_what_is_wrong_with_the_file_puts_it_aside(
+    shelf: Shelf, host: Host, error: FramedError, said: str
+) -> None:
+    shelf.put("a.jpg")
+    scanner = shelf.scanner()
+    await scanner.scan()
+    host.error = error
+
+    async def parked() -> bool:
+        return (await state_of(shelf))[0] == "parked"
+
+    await reading(shelf, scanner, host, parked)
+    _, problem, again = await state_of(shelf)
+
+    assert problem is not None
+    assert problem.startswith(said)
+    assert again is None
+
+
+@pytest.mark.parametrize("error", [PhotoChanging("a.jpg changed while it was read."), CannotStore("full")])
+async def test_what_is_not_the_files_fault_lets_it_wait(shelf: Shelf, host: Host, error: FramedError) -> None:
+    shelf.put("a.jpg")
+    scanner = shelf.scanner()
+    await scanner.scan()
+    host.error = error
+
+    async def put_off() -> bool:
+        return (await state_of(shelf))[2] is not None
+
+    await reading(shelf, scanner, host, put_off)
+
+    assert (await state_of(shelf))[:2] == ("new", None)
+
+
+async def test_a_file_without_leave_is_read_once_it_may_be(shelf: Shelf, host: Host) -> None:
+    shelf.put("a.jpg")
+    scanner = shelf.scanner()
+    await scanner.scan()
+    host.error = PhotoForbidden("a.jpg may not be read.")
+
+    async def parked() -> bool:
+        return (await state_of(shelf))[0] == "parked"
+
+    await reading(shelf, scanner, host, parked)
+    await scanner.scan(full=False)
+
+    assert (await state_of(shelf))[:2] == ("new", None)
+
+
+async def test_a_change_found_while_the_file_is_read_is_not_lost(shelf: Shelf, host: Host) -> None:
+    shelf.put("a.jpg", b"half")
+    scanner = shelf.scanner()
+    await scanner.scan()
+    host.error = BadPhoto("a.jpg is cut short.")
+
+    async def grow() -> None:
+        if host.calls == 1:
+            shelf.put("a.jpg", b"half and half", at=1_600_000_500)
+            await scanner.scan()
+        else:
+            host.error = None
+
+    host.under_way = grow
+
+    async def read() -> bool:
+        return (await state_of(shelf))[0] == "read"
+
+    await reading(shelf, scanner, host, read)
+
+    assert host.calls == 2
+
+
+@pytest.mark.parametrize("kind", [PhotoChanging, PhotoForbidden, CannotStore])
+def test_what_decides_crosses_from_a_host_under_its_own_name(kind: type[FramedError]) -> None:
+    from framed.models.host import _described
+
+    said = _described(kind("so it is"))
+
+    assert _ERRORS[said["name"]] is kind
