@@ -19,7 +19,8 @@ from tests.broker_fixtures import Mosquitto
 from tests.flows.processes import STEP_ROWS, Home, kill_when, until, write_photos
 
 EXPECTED_S_PER_PHOTO = 0.35
-"""Rough, for the choice of the moments: on two cores without a GPU."""
+START_S = 6.0
+"""Both rough, for the choice of the moments: on two cores without a GPU."""
 
 
 def kill(home: Home, number: int, seconds: float) -> dict[tuple[int, str], tuple[Any, ...]]:
@@ -54,7 +55,7 @@ def main(photos: int, kills: int, seed: int) -> bool:
         with Mosquitto(folder) as broker:
             wall = {"id": "wall", "width": 800, "height": 480, "interval_s": 5}
             home = Home.at(folder, {"host": "127.0.0.1", "port": broker.port}, frames=[wall])
-            longest = max(8.0, photos * EXPECTED_S_PER_PHOTO * 1.5 / kills)
+            longest = START_S + photos * EXPECTED_S_PER_PHOTO * 1.5 / kills
             left = [kill(home, number + 1, chance.uniform(0.3, longest)) for number in range(kills)]
             seconds, (status, stop_s), orphans = finish(home, photos)
         final = {(photo, step): tuple(rest) for photo, step, *rest in home.rows(STEP_ROWS)}

@@ -7,6 +7,7 @@ end was not analysed again. Work in flight leaves no row, and is the only work t
 
 import hashlib
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -287,6 +288,21 @@ def test_a_frame_keeps_its_picture_over_a_kill_and_then_gets_the_new_one(rendere
 def test_a_picture_address_serves_the_same_bytes_after_a_kill(rendered: Rendered) -> None:
     assert hashlib.sha256(rendered.old_bytes).hexdigest() == rendered.old["sha256"]
     assert rendered.bytes_again == rendered.old_bytes
+
+
+def test_a_cleared_cache_empties_no_frame_and_its_picture_is_made_again(house: House, rendered: Rendered) -> None:
+    house.daemon.kill()
+    begun = len(house.watcher.payloads(SHOW))
+    last = rendered.said[-1]
+    shutil.rmtree(house.home.folder / "data" / "pictures")
+    shutil.rmtree(house.home.folder / "data" / "cache")
+    daemon = house.start()
+
+    until(lambda: house.home.value("select sha256 from renders where sha256 = ?", last["sha256"]))
+    again = daemon.get(last["url"])
+
+    assert hashlib.sha256(again).hexdigest() == last["sha256"]
+    assert {show and show["photo"] for show in house.watcher.payloads(SHOW)[begun:]} == {last["photo"]}
 
 
 # -- one id ----------------------------------------------------------------------------------------------------------
