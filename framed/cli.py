@@ -163,7 +163,16 @@ def frame(
     ] = "mqtt://127.0.0.1:1883",
     title: Annotated[str, typer.Option(metavar="TEXT", help="The name people say.")] = "",
     delivery: Annotated[str, typer.Option(metavar="url|mqtt", help="How the picture comes.")] = "url",
+    rotation: Annotated[
+        int, typer.Option(metavar="DEGREES", help="How far clockwise the panel was turned to hang: 0, 90, 180 or 270.")
+    ] = 0,
+    palette: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The inks of an e-ink panel, such as spectra6 or mono.")
+    ] = None,
     once: Annotated[bool, typer.Option("--once", help="Show one picture and end.")] = False,
+    wake_s: Annotated[
+        int | None, typer.Option("--wake", metavar="SECONDS", help="With --once: when the frame will ask again.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Be a picture frame: write what framed wants shown to a file."""
@@ -175,9 +184,10 @@ def frame(
     from framed.logs import configure
     from framed.router import bad_request
 
-    given = {"name": name, "size": size, "out": out_file, "broker": broker, "title": title}
+    given = {"name": name, "size": size, "out": out_file, "broker": broker, "title": title, "delivery": delivery}
+    given |= {"rotation": rotation, "palette": palette, "once": once, "wake_s": wake_s}
     try:
-        options = FrameClientOptions.model_validate({**given, "delivery": delivery, "once": once})
+        options = FrameClientOptions.model_validate(given)
     except ValidationError as error:
         raise ConfigError(bad_request(error).message) from error
     configure("info", "json" if as_json else "auto")
