@@ -236,11 +236,12 @@ async def test_touch_and_keys_steer_the_frame_and_a_tap_says_why(house: House, p
 
     await page.press(" ", 32, " ")
     await until(lambda: truth(house, "paused"))
+    await page.wait_for("document.getElementById('pause').dataset.action === 'resume'")
     await page.press(" ", 32, " ")
     await until(lambda: truth(house, "paused", False))
 
     assert await page.evaluate("getComputedStyle(document.getElementById('info')).opacity") == "0"
-    await page.click(200, 100)
+    await until(lambda: tapped_open(page))  # a tap right behind a swipe is part of it
     await page.wait_for("getComputedStyle(document.getElementById('info')).opacity === '1'")
     assert "Chosen because: chosen by hand" in await page.evaluate("document.getElementById('info').innerText")
     sizes = await page.evaluate(
@@ -258,6 +259,12 @@ async def test_touch_and_keys_steer_the_frame_and_a_tap_says_why(house: House, p
     await tap(page, "#undo")
     assert await until(lambda: shows(house, first))
     assert (await house.call("photo/get", id=first))["hidden"] is False
+
+
+async def tapped_open(page: Page) -> bool:
+    if await page.evaluate("document.getElementById('controls').hidden"):
+        await page.click(200, 100)
+    return bool(await page.evaluate("!document.getElementById('controls').hidden"))
 
 
 async def truth(house: House, key: str, wanted: Any = True) -> bool:

@@ -300,7 +300,7 @@
     if (size.width < 16 || size.height < 16) { return; }   // a window that is not laid out yet: resized says it
     told = size.width + 'x' + size.height;
     post('hello', {
-      v: 1, name: state.name || frame, model: 'browser', fw: version,
+      v: 1, model: 'browser', fw: version,   // no name: it was given in framed
       width: size.width, height: size.height, rotation: 0,
       formats: ['image/jpeg', 'image/png', 'image/webp'], delivery: 'url', max_bytes: 16000000, sleeps: false
     }).catch(function () { told = ''; });   // said again with the next connection
