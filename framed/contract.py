@@ -81,10 +81,12 @@ VERBS: dict[str, str] = {
     "job/get": "one piece of long work",
     "job/list": "the long work, the newest first",
     "library/reanalyse": "take steps again, of one photo or of all",
+    "library/status": "the folders: files, last look, what is wrong with them",
     "library/rescan": "look through the folders now",
     "models/list": "what does each task, and why",
     "options/get": "options that can be set while framed runs",
     "options/set": "hold the analysis back, or change what is logged",
+    "options/reload": "read the configuration again; what changed, and what waits for a restart",
     "photo/favourite": "make a photo a favourite, or no longer",
     "photo/get": "everything known of a photo, with its path",
     "photo/hide": "never show a photo again, or show it again",
@@ -98,6 +100,7 @@ VERBS: dict[str, str] = {
     "playlist/plan": "how words are understood; nothing is searched",
     "playlist/save": "keep a playlist under a name",
     "playlist/set": "play a playlist, words or chosen photos on a frame",
+    "schedule/list": "what framed does by itself, and when next",
 }
 """What each request is for. One that is missing here is explained by the first line of its method's docstring."""
 
