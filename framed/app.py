@@ -37,6 +37,7 @@ from framed.handlers.frames import FrameHandler
 from framed.handlers.photos import PhotoHandler
 from framed.handlers.playlists import PlaylistHandler
 from framed.handlers.system import SystemHandler
+from framed.handlers.upkeep import PlaylistUpkeep
 from framed.jobs import JobQueue
 from framed.library.formats import SUFFIXES
 from framed.library.scanner import Scanner
@@ -55,6 +56,7 @@ from framed.playlists.ask import Asker
 from framed.playlists.explain import caption_of
 from framed.playlists.grammar import Name
 from framed.playlists.index import LibraryIndex
+from framed.playlists.kept import Kept
 from framed.playlists.vocabulary import Names
 from framed.playlists.words import install
 from framed.reload import Reload
@@ -282,14 +284,17 @@ class App:
             started=self.started,
         )
         self.accounts = AccountHandler(registry=self.registry, lan_address=_lan_address)
-        self.playlists = PlaylistHandler(
+        kept = Kept(database=self.database, bus=self.bus, asker=self.asker)
+        self.upkeep = PlaylistUpkeep(
             database=self.database,
             bus=self.bus,
             asker=self.asker,
+            kept=kept,
             player=self.player,
             registry=self.registry,
             jobs=self.jobs,
         )
+        self.upkeep.listen()
         handlers: list[PhotoHandler | PlaylistHandler | FrameHandler | AccountHandler | SystemHandler] = [
             PhotoHandler(
                 database=self.database,
@@ -301,7 +306,14 @@ class App:
                 asker=self.asker,
                 jobs=self.jobs,
             ),
-            self.playlists,
+            PlaylistHandler(
+                database=self.database,
+                bus=self.bus,
+                asker=self.asker,
+                kept=kept,
+                player=self.player,
+                registry=self.registry,
+            ),
             self.frame_handler,
             self.accounts,
             self.system,
@@ -319,7 +331,7 @@ class App:
             entries=self.config.schedule,
             timezone=ZoneInfo(self.config.ask.timezone),
             location=self.config.location,
-            own={"midnight": ("1 0 * * *", self.playlists.new_day), "night": ("30 3 * * *", self.system.nightly)},
+            own={"midnight": ("1 0 * * *", self.upkeep.new_day), "night": ("30 3 * * *", self.system.nightly)},
             clock=self._clock,
         )
         self.system.reload, self.system.schedule = self.reload, self.schedule
@@ -401,16 +413,12 @@ class App:
         self.system.mqtt = self.mqtt
 
     def _mqtt_settings(self, mqtt: Mqtt) -> MqttSettings:
-        settings = mqtt.model_dump(exclude={"base_topic", "bind", "broker"})
-        settings["client_id"] = mqtt.client_id or f"framed-{self.config.instance}"
+        client_id = mqtt.client_id or f"framed-{self.config.instance}"
         if self.endpoint is not None:
-            settings |= {
-                "host": self.endpoint.host,
-                "port": self.endpoint.port_v5 or self.endpoint.port,
-                "username": self.endpoint.username,
-                "password": self.endpoint.password,
-            }
-        return MqttSettings.model_validate(settings)
+            limits = mqtt.model_dump(include={"protocol", "keepalive", "max_json_bytes", "max_binary_bytes"})
+            return self.endpoint.settings(client_id=client_id, **limits)
+        settings = mqtt.model_dump(exclude={"base_topic", "bind", "broker"})
+        return MqttSettings.model_validate(settings | {"client_id": client_id})
 
     async def configure_mqtt(self, mqtt: Mqtt) -> None:
         """Another address, password or certificate for a broker of the owner's own, without a restart."""

@@ -226,7 +226,7 @@ class Schedule:
         return [item.problem for item in self._items if item.problem]
 
     def listed(self) -> list[dict[str, Any]]:
-        """The configured entries with when they come next and last ran (since the start), for people; times in UTC seconds."""
+        """The configured entries; when they come next, and last ran since the start, in UTC seconds."""
         now = self._local(self._clock())
         found = []
         for item in self._items:

@@ -1,7 +1,5 @@
-"""Requests about playlists: ask in plain words, set, save, list, delete; and keeping lists fresh as photos come."""
+"""Requests about playlists: ask in plain words, set, save, edit, list, delete."""
 
-import re
-import secrets
 import time
 from typing import Any
 
@@ -9,26 +7,24 @@ import structlog
 from pydantic import Field, model_validator
 
 from framed.bus import Bus
-from framed.errors import BadRequest, FramedError, UnknownPhoto, UnknownPlaylist
-from framed.events import PhotoAnalysed, PhotoChanged, PhotoGone, PlaylistChanged
+from framed.errors import BadRequest, UnknownPlaylist
+from framed.events import PlaylistChanged
 from framed.frames.player import Player
 from framed.frames.publish import iso
 from framed.frames.registry import Frame, Registry
-from framed.jobs import Job, JobQueue, Progress
 from framed.playlists.ask import Answer, Asker, item_payload
-from framed.playlists.explain import speech, spoken, unknown
+from framed.playlists.explain import speech, unknown
 from framed.playlists.grammar import say
+from framed.playlists.kept import Kept, name_of, new_id
 from framed.playlists.plan import QueryPlan
 from framed.router import Request, answers
 from framed.store import photos as photo_rows
 from framed.store import playlists as rows
 from framed.store.database import Database
-from framed.store.playlists import Item
 
 log = structlog.get_logger(__name__)
 
 ITEMS = 50
-REFRESH_S = 20.0
 
 
 class Ask(Request):
@@ -62,11 +58,23 @@ class PlaylistId(Request):
 
 
 class PlaylistSave(Request):
+    """Keeps a playlist (`id`, or what `frame` plays), under a new `name` where one is given; with a plan or photos it
+    makes one. `photos` of an existing one are its new order: what is not among them is taken out for good."""
+
     id: str | None = Field(None, max_length=200)
     frame: str | None = Field(None, max_length=80)
     name: str | None = Field(None, min_length=1, max_length=80)
     plan: QueryPlan | None = None
     photos: list[str] | None = Field(None, min_length=1, max_length=1000)
+    add: list[str] | None = Field(None, min_length=1, max_length=1000)
+    remove: list[str] | None = Field(None, min_length=1, max_length=1000)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "PlaylistSave":
+        edits = self.add is not None or self.remove is not None
+        if (self.plan is not None) + (self.photos is not None) + edits > 1:
+            raise ValueError("give a plan, all photos in their order, or what to add and remove")
+        return self
 
 
 class PlaylistList(Request):
@@ -75,24 +83,17 @@ class PlaylistList(Request):
 
 class PlaylistHandler:
     def __init__(
-        self, *, database: Database, bus: Bus, asker: Asker, player: Player, registry: Registry, jobs: JobQueue
+        self, *, database: Database, bus: Bus, asker: Asker, kept: Kept, player: Player, registry: Registry
     ) -> None:
         self._database = database
         self._bus = bus
         self._asker = asker
+        self._kept = kept
         self._player = player
         self._registry = registry
-        self._jobs = jobs
-        self._last_plans: dict[str, QueryPlan] = {}
-        self._default_frame = ""
 
     def listen(self) -> None:
-        self._bus.on(PhotoAnalysed, self._analysed)
-        self._bus.on(PhotoGone, self._gone)
-        self._bus.on(PhotoChanged, self._changed)
-        self._jobs.works("playlist_refresh", self._refresh_all)
-        self._player.when_finished = self._finished
-        self._player.when_empty = self._empty
+        """Nothing happens here but requests; `upkeep` follows events."""
 
     # -- asking --------------------------------------------------------------------------------------------------
 
@@ -102,21 +103,17 @@ class PlaylistHandler:
         plan = await self._asker.plan(request.text)
         frames = self._frames_of(plan, request.frame)
         frame = frames[0] if frames else None
-        plan = self._followed_up(plan, frame)
+        plan = await self._followed_up(plan, frame)
         answer = await self._asker.answer(
             plan, frame_id=frame.id if frame else None, frame_filter=frame.filter if frame else ""
         )
         keep = not request.dry_run and bool(answer.composed.ids) and plan.unknown_frame is None
         listed = {"id": "", "name": name_of(plan), "count": len(answer.composed.ids)}
         if keep:
-            listed["id"] = await self._keep(answer)
+            listed["id"] = await self._kept.keep(answer)
             for each in frames:
-                await self._start(each, str(listed["id"]), plan)
-            if frame is not None:
-                self._last_plans[frame.id] = plan
-        said = speech(plan, len(answer.composed.ids), answer.composed.matched, _spoken(frames), answer.found)
-        if plan.unknown_frame is not None:
-            said = f"There is no frame called {plan.unknown_frame}. I know {self._known_frames()}."
+                await self._start(each, await self._own(each, frames[0], answer, str(listed["id"])), plan)
+        said = self._speech(answer, frames, keep=keep, dry_run=request.dry_run)
         log.info(
             "asked",
             playlist=listed["id"],
@@ -139,7 +136,7 @@ class PlaylistHandler:
             answered: dict[str, Any] = await self.ask(Ask(text=request.query, frame=frame.id))
             return answered
         if request.photos is not None:
-            playlist_id = await self._by_hand(request.photos, None)
+            playlist_id = await self._kept.by_hand(request.photos, None)
         else:
             playlist_id = await self._existing(str(request.id))
         step = await self._player.play(frame.id, playlist_id)
@@ -148,27 +145,60 @@ class PlaylistHandler:
     @answers("playlist/save", PlaylistSave)
     async def save(self, request: PlaylistSave) -> dict[str, Any]:
         if request.plan is not None:
-            answer = await self._asker.answer(request.plan)
-            playlist_id = await self._keep(answer, saved=True, name=request.name, id=request.id)
-        elif request.photos is not None:
-            playlist_id = await self._by_hand(request.photos, request.name, id=request.id)
+            answer = await self._kept.compose(request.plan)
+            playlist_id = await self._kept.keep(answer, saved=True, name=request.name, id=request.id)
+        elif request.photos is not None and request.frame is None:
+            known = request.id and await self._known(request.id)
+            playlist_id = await self._kept.by_hand(request.photos, request.name, id=known or request.id)
         else:
             playlist_id = await self._playing_or(request)
-            if not await self._database.write(lambda c: rows.save(c, playlist_id, request.name), durable=True):
-                raise UnknownPlaylist("There is no playlist with that id.", field="id")
+            playlist_id = await self._kept.rename(playlist_id, request.name)
+            photos = request.photos
+            if request.add or request.remove:
+                photos = await self._with(playlist_id, request.add or [], request.remove or [])
+            if photos is not None:
+                await self._kept.by_hand(photos, None, id=playlist_id)
+        for frame in self._registry.all():
+            if await self._plays(frame, playlist_id):
+                await self._after_edit(frame)
         listed = await self._database.read(lambda c: rows.get(c, playlist_id, limit=0))
         assert listed is not None
-        self._bus.emit(PlaylistChanged(listed.id, listed.name, listed.count))
         return {"id": listed.id, "name": listed.name, "count": listed.count}
+
+    async def _with(self, playlist_id: str, add: list[str], remove: list[str]) -> list[str]:
+        ids = await self._database.read(lambda c: rows.photo_ids(c, playlist_id))
+        names = await self._database.read(lambda c: photo_rows.uids_of(c, ids))
+        gone = {*add, *remove}
+        left = [names[photo] for photo in ids if photo in names and names[photo] not in gone]
+        wanted = [*left, *(uid for uid in add if uid not in remove)]
+        if not wanted:
+            raise BadRequest("A playlist needs a photo; delete it instead.", field="remove")
+        return wanted
+
+    async def _after_edit(self, frame: Frame) -> None:
+        """A picture that was taken out leaves the frame too."""
+        photo, playlist_id = await self._player.current(frame.id)
+        ids = await self._database.read(lambda c: rows.photo_ids(c, str(playlist_id)))
+        if photo in ids:
+            await self._player.republish(frame.id)
+        else:
+            await self._player.move(frame.id, 1)
 
     @answers("playlist/delete", PlaylistId)
     async def delete(self, request: PlaylistId) -> dict[str, Any]:
+        """Frames that play it keep their picture and go on with their default."""
         playlist_id = await self._existing(request.id)
+        playing = [frame for frame in self._registry.all() if await self._plays(frame, playlist_id)]
         await self._database.write(lambda c: rows.remove(c, playlist_id), durable=True)
         self._bus.emit(PlaylistChanged(playlist_id, "", 0))
-        for frame in self._registry.all():
-            await self._player.publish_state(frame.id)
+        for frame in playing:
+            await self._player.republish(frame.id)
+            if self._player.when_empty is not None:
+                await self._player.when_empty(frame.id)
         return {"id": playlist_id}
+
+    async def _plays(self, frame: Frame, playlist_id: str) -> bool:
+        return (await self._player.current(frame.id))[1] == playlist_id
 
     @answers("playlist/get", PlaylistId)
     async def get(self, request: PlaylistId) -> dict[str, Any]:
@@ -181,6 +211,7 @@ class PlaylistHandler:
             "name": listed.name,
             "saved": listed.saved,
             "count": listed.count,
+            "frames": [frame.id for frame in self._registry.all() if await self._plays(frame, listed.id)],
             "plan": listed.plan,
             "relaxed": listed.relaxed,
             "left_out": listed.left_out,
@@ -214,11 +245,32 @@ class PlaylistHandler:
         every = self._registry.all()
         return every if len(every) == 1 else []
 
-    def _followed_up(self, plan: QueryPlan, frame: Frame | None) -> QueryPlan:
+    async def _own(self, frame: Frame, first: Frame, answer: Answer, shared: str) -> str:
+        """Frames of one filter share a list; one with a filter of its own gets its own."""
+        if frame.filter == first.filter:
+            return shared
+        own = await self._asker.answer(answer.plan, frame_id=frame.id, frame_filter=frame.filter)
+        return await self._kept.keep(own, id=new_id(name_of(own.plan))) if own.composed.ids else shared
+
+    def _speech(self, answer: Answer, frames: list[Frame], *, keep: bool, dry_run: bool) -> str:
+        plan, count = answer.plan, len(answer.composed.ids)
+        if plan.unknown_frame is not None:
+            return f"There is no frame called {plan.unknown_frame}. I know {self._known_frames()}."
+        showing = keep and bool(frames)
+        said = speech(plan, count, answer.composed.matched, _spoken(frames), answer.found, showing=showing)
+        if count and not frames and not dry_run:
+            said = f"{said} Say on which frame: I know {self._known_frames()}."[:250]
+        return said
+
+    async def _followed_up(self, plan: QueryPlan, frame: Frame | None) -> QueryPlan:
         """ "Only the ones with dad" narrows what the frame shows; "without dad" takes away from it."""
-        before = self._last_plans.get(frame.id) if frame else None
-        if before is None or plan.follow_up not in ("only", "without"):
+        if frame is None or plan.follow_up not in ("only", "without"):
             return plan
+        playing = (await self._player.current(frame.id))[1]
+        listed = await self._database.read(lambda c: rows.get(c, playing, limit=0)) if playing else None
+        if listed is None or listed.plan is None:
+            return plan
+        before = QueryPlan.model_validate(listed.plan)
         merged: dict[str, Any] = {}
         for key, value in plan:
             if key in ("v", "text", "spans", "problems", "labels", "follow_up", "sort", "quality"):
@@ -241,60 +293,17 @@ class PlaylistHandler:
             await self._registry.set(frame.id, FrameOptions(interval_s=max(5, plan.interval_s)))
         await self._player.play(frame.id, playlist_id, quick=True)
 
-    async def _keep(
-        self, answer: Answer, *, saved: bool = False, name: str | None = None, id: str | None = None
-    ) -> str:
-        plan = answer.plan
-        called = name or plan.named or name_of(plan)
-        same = await self._database.read(lambda c: rows.by_name(c, called)) if plan.named or name else None
-        playlist_id = id or same or new_id(called)
-        items = answer.items()
-
-        def store(connection: Any) -> list[str]:
-            rows.put(
-                connection,
-                id=playlist_id,
-                name=called,
-                plan=plan.model_dump(mode="json"),
-                items=items,
-                relaxed=answer.found.relaxed,
-                left_out=answer.composed.left_out,
-                saved=saved or plan.named is not None,
-            )
-            return rows.prune(connection)
-
-        await self._database.write(store)
-        self._bus.emit(PlaylistChanged(playlist_id, called, len(items)))
-        return playlist_id
-
-    async def _by_hand(self, uids: list[str], name: str | None, *, id: str | None = None) -> str:
-        found = await self._database.read(lambda c: photo_rows.ids_of(c, uids))
-        missing = [uid for uid in uids if uid not in found]
-        if missing:
-            raise UnknownPhoto(f"There is no photo {missing[0][:40]!r}.", field="photos")
-        before = await self._database.read(lambda c: rows.get(c, id)) if id else None
-        known = {item.photo_id: item for item in before.items} if before else {}
-        called = name or (before.name if before else "Chosen by hand")
-        playlist_id = id or new_id(called)
-        items = [known.get(found[uid]) or Item(found[uid], 1.0, ["chosen by hand"]) for uid in uids]
-
-        def store(connection: Any) -> None:
-            options: dict[str, Any] = {"plan": None, "relaxed": [], "left_out": {}, "saved": name is not None}
-            rows.put(connection, id=playlist_id, name=called, items=items, **options)
-            rows.keep_places(connection, playlist_id, [item.photo_id for item in items])
-
-        await self._database.write(store, durable=True)
-        self._bus.emit(PlaylistChanged(playlist_id, called, len(items)))
-        return playlist_id
-
     async def _existing(self, said: str) -> str:
         """A playlist by id or by name."""
-        found = await self._database.read(
-            lambda c: said if rows.get(c, said, limit=0) is not None else rows.by_name(c, said)
-        )
+        found = await self._known(said)
         if found is None:
             raise UnknownPlaylist(f"There is no playlist {said[:60]!r}.", field="id")
         return found
+
+    async def _known(self, said: str) -> str | None:
+        return await self._database.read(
+            lambda c: said if rows.get(c, said, limit=0) is not None else rows.by_name(c, said)
+        )
 
     async def _playing_or(self, request: PlaylistSave) -> str:
         if request.id is not None:
@@ -324,136 +333,6 @@ class PlaylistHandler:
 
     def _known_frames(self) -> str:
         return ", ".join(frame.name for frame in self._registry.all()) or "no frame yet"
-
-    # -- keeping fresh -------------------------------------------------------------------------------------------
-
-    async def _analysed(self, event: PhotoAnalysed) -> None:
-        await self._jobs.add("playlist_refresh", {}, dedupe_key="all", priority=80, delay_s=REFRESH_S)
-
-    async def _gone(self, event: PhotoGone) -> None:
-        await self._take_out(event.photo_id)
-
-    async def _changed(self, event: PhotoChanged) -> None:
-        if event.what == "hidden":
-            await self._take_out(event.photo_id)
-
-    async def _take_out(self, photo_id: int) -> None:
-        changed = await self._database.write(lambda c: rows.without_photo(c, photo_id))
-        for playlist_id in changed:
-            listed = await self._database.read(lambda c, id=playlist_id: rows.get(c, id, limit=0))  # type: ignore[misc]
-            if listed is not None:
-                self._bus.emit(PlaylistChanged(listed.id, listed.name, listed.count))
-        for frame in self._registry.all():
-            current, _ = await self._player.current(frame.id)
-            if current == photo_id:
-                await self._player.move(frame.id, 1)
-
-    async def new_day(self) -> None:
-        """What was asked for as "today" or "this week" means other days now."""
-        await self._jobs.add("playlist_refresh", {}, dedupe_key="all", priority=80)
-
-    async def _refresh_all(self, job: Job, progress: Progress) -> dict[str, Any]:
-        """Photos that came since are added to every playlist with a plan that is saved or playing."""
-        found = await self._database.read(rows.listed)
-        playing = {(await self._player.current(frame.id))[1]: frame for frame in self._registry.all()}
-        wanted = [p for p in found if p.plan is not None and (p.saved or p.id in playing)]
-        added = 0
-        for place, listed in enumerate(wanted):
-            added += await self._refresh(listed.id, playing.get(listed.id))
-            progress((place + 1) / len(wanted), listed.name)
-        for frame in self._registry.all():
-            if (await self._player.current(frame.id))[1] is None:
-                await self._empty(frame.id)
-        return {"playlists": len(wanted), "added": added}
-
-    async def _refresh(self, playlist_id: str, frame: Frame | None) -> int:
-        listed = await self._database.read(lambda c: rows.get(c, playlist_id))
-        if listed is None or listed.plan is None:
-            return 0
-        plan = QueryPlan.model_validate(listed.plan)
-        answer = await self._asker.answer(
-            plan, frame_id=frame.id if frame else None, frame_filter=frame.filter if frame else ""
-        )
-        known = {item.photo_id for item in listed.items}
-        fresh = [item for item in answer.items() if item.photo_id not in known]
-        room = (plan.count or self._asker.settings.max_count) - len(known)
-        if plan.sort != "newest":
-            fresh = fresh[: max(0, room)]
-        if not fresh:
-            return 0
-        await self._database.write(lambda c: self._insert(c, playlist_id, listed.items, fresh, plan, frame))
-        self._bus.emit(PlaylistChanged(playlist_id, listed.name, len(listed.items) + len(fresh)))
-        return len(fresh)
-
-    @staticmethod
-    def _insert(
-        connection: Any,
-        playlist_id: str,
-        items: list[Item],
-        fresh: list[Item],
-        plan: QueryPlan,
-        frame: Frame | None,
-    ) -> None:
-        """New photos come next: right behind what the frame shows, so that a person sees them the same evening."""
-        from framed.store import frames as frame_rows
-
-        place = len(items)
-        if frame is not None:
-            place = frame_rows.state(connection, frame.id)["position"] + 1
-        merged = [*items[:place], *fresh, *items[place:]]
-        if plan.count is not None:
-            merged = merged[: max(plan.count, place + len(fresh))]
-        rows.set_items(connection, playlist_id, merged)
-
-    async def _finished(self, frame_id: str, playlist_id: str) -> None:
-        """Played to the end: composed anew, so that what has been shown least comes first."""
-        listed = await self._database.read(lambda c: rows.get(c, playlist_id))
-        if listed is None or listed.plan is None:
-            return
-        plan = QueryPlan.model_validate(listed.plan)
-        if plan.count is not None or plan.sort in ("newest", "oldest"):
-            return
-        frame = self._registry.get(frame_id)
-        answer = await self._asker.answer(plan, frame_id=frame_id, frame_filter=frame.filter)
-        current, _ = await self._player.current(frame_id)
-        items = [item for item in answer.items() if item.photo_id != current]
-        showing = [item for item in listed.items if item.photo_id == current]
-        if not items:
-            return
-
-        def store(connection: Any) -> None:
-            from framed.store import frames as frame_rows
-
-            rows.set_items(connection, playlist_id, [*showing[:1], *items])
-            frame_rows.set_state(connection, frame_id, position=0 if showing else -1)
-
-        await self._database.write(store)
-
-    async def _empty(self, frame_id: str) -> None:
-        """A frame with nothing to show gets its default, a sentence like any other."""
-        frame = self._registry.get(frame_id)
-        if not frame.default:
-            return
-        try:
-            plan = await self._asker.plan(frame.default)
-            answer = await self._asker.answer(plan, frame_id=frame_id, frame_filter=frame.filter)
-        except FramedError as error:
-            log.warning("the frame's default cannot be played", frame=frame_id, problem=error.message)
-            return
-        if answer.composed.ids:
-            playlist_id = await self._keep(answer, id=f"default-{frame_id}"[:32])
-            await self._player.play(frame_id, playlist_id)
-
-
-def name_of(plan: QueryPlan) -> str:
-    said = spoken(plan)
-    return (said[0].upper() + said[1:])[:80] if said else "Photos"
-
-
-def new_id(name: str) -> str:
-    """A readable id that no other playlist has."""
-    stem = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:24] or "playlist"
-    return f"{stem}-{secrets.token_hex(3)}"
 
 
 def _spoken(frames: list[Frame]) -> str | None:

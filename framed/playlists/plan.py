@@ -155,6 +155,9 @@ class QueryPlan(_Data):
     tags_any: list[Text] = Field(default=[], max_length=_MOST)
     tags_none: list[Text] = Field(default=[], max_length=_MOST)
 
+    photos_none: list[str] = Field(default=[], max_length=5000)  # taken out of this list by a person
+    by_hand: bool = False  # a person has put it in order: new photos join, and nothing else moves
+
     sort: Sort = "relevance"
     count: int | None = Field(None, ge=1, le=100_000)
     frame: str | None = None

@@ -23,6 +23,7 @@ from framed.store.tables import (
     photo_tags,
     photos,
     places,
+    roots,
     tags,
 )
 
@@ -168,8 +169,6 @@ def _with_steps(connection: Connection, found: dict[int, PhotoWork]) -> list[Pho
         photo.steps[row.step] = (row.version, row.state, row.attempts)
         if row.result is not None:
             photo.results[row.step] = row.result
-    from framed.store.tables import roots
-
     where = (
         select(files.c.photo_id, roots.c.path.label("root"), folders.c.path.label("folder"), files.c.name)
         .join(folders, folders.c.id == files.c.folder_id)
@@ -362,11 +361,43 @@ def counts(connection: Connection) -> dict[str, int]:
     return {row[0]: row[1] for row in connection.execute(select(photos.c.state, func.count()).group_by(photos.c.state))}
 
 
+def uids_of(connection: Connection, ids: Sequence[int]) -> dict[int, str]:
+    query = select(photos.c.id, photos.c.uid).where(photos.c.id.in_(list(ids)))
+    return {row.id: row.uid for row in connection.execute(query)}
+
+
 def ids_of(connection: Connection, uids: Sequence[str]) -> dict[str, int]:
     return {
         row.uid: row.id
         for row in connection.execute(select(photos.c.uid, photos.c.id).where(photos.c.uid.in_(list(uids))))
     }
+
+
+_WANTED = bindparam("b_photos", expanding=True)
+_CARD = select(photos).where(photos.c.id.in_(_WANTED))
+_CARD_PEOPLE = (
+    select(photo_people.c.photo_id, people.c.slug, people.c.name, photo_people.c.box)
+    .join(people, people.c.id == photo_people.c.person_id)
+    .where(photo_people.c.photo_id.in_(_WANTED), people.c.hidden.is_(False))
+)
+_CARD_PLACES = (
+    select(photo_places.c.photo_id, photo_places.c.rank, places.c.slug, places.c.name, places.c.level)
+    .join(places, places.c.id == photo_places.c.place_id)
+    .where(photo_places.c.photo_id.in_(_WANTED))
+    .order_by(photo_places.c.rank)
+)
+_CARD_TAGS = (
+    select(photo_tags.c.photo_id, tags.c.name, photo_tags.c.score)
+    .join(tags, tags.c.id == photo_tags.c.tag_id)
+    .where(photo_tags.c.photo_id.in_(_WANTED))
+    .order_by(photo_tags.c.score.desc())
+)
+_PATHS = (
+    select(files.c.photo_id, roots.c.path.label("root"), folders.c.path.label("folder"), files.c.name)
+    .join(folders, folders.c.id == files.c.folder_id)
+    .join(roots, roots.c.id == folders.c.root_id)
+    .where(files.c.photo_id.in_(_WANTED))
+)
 
 
 def cards(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
@@ -375,32 +406,16 @@ def cards(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, Any
         return {}
     wanted = list(ids)
     found: dict[int, dict[str, Any]] = {}
-    for photo in connection.execute(select(photos).where(photos.c.id.in_(wanted))).mappings():
+    given = {"b_photos": wanted}
+    for photo in connection.execute(_CARD, given).mappings():
         found[photo["id"]] = {**photo, "people": [], "tags": {}, "places": [], "path": "", "folder": ""}
-    names = (
-        select(photo_people.c.photo_id, people.c.slug, people.c.name, photo_people.c.box)
-        .join(people, people.c.id == photo_people.c.person_id)
-        .where(photo_people.c.photo_id.in_(wanted), people.c.hidden.is_(False))
-    )
-    for row in connection.execute(names):
+    for row in connection.execute(_CARD_PEOPLE, given):
         found[row.photo_id]["people"].append({"id": row.slug, "name": row.name, "box": row.box})
-    where = (
-        select(photo_places.c.photo_id, photo_places.c.rank, places.c.slug, places.c.name, places.c.level)
-        .join(places, places.c.id == photo_places.c.place_id)
-        .where(photo_places.c.photo_id.in_(wanted))
-        .order_by(photo_places.c.rank)
-    )
-    for place in connection.execute(where):
+    for place in connection.execute(_CARD_PLACES, given):
         found[place.photo_id]["places"].append(
             {"id": place.slug, "name": place.name, "level": place.level, "rank": place.rank}
         )
-    words = (
-        select(photo_tags.c.photo_id, tags.c.name, photo_tags.c.score)
-        .join(tags, tags.c.id == photo_tags.c.tag_id)
-        .where(photo_tags.c.photo_id.in_(wanted))
-        .order_by(photo_tags.c.score.desc())
-    )
-    for word in connection.execute(words):
+    for word in connection.execute(_CARD_TAGS, given):
         found[word.photo_id]["tags"][word.name] = word.score
     for photo_id, (path, folder) in paths(connection, wanted).items():
         found[photo_id]["path"], found[photo_id]["folder"] = path, folder
@@ -409,16 +424,8 @@ def cards(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, Any
 
 def paths(connection: Connection, ids: Sequence[int]) -> dict[int, tuple[str, str]]:
     """Each photo's path and folder as text for people (bytes that are no UTF-8 are replaced)."""
-    from framed.store.tables import roots
-
-    query = (
-        select(files.c.photo_id, roots.c.path.label("root"), folders.c.path.label("folder"), files.c.name)
-        .join(folders, folders.c.id == files.c.folder_id)
-        .join(roots, roots.c.id == folders.c.root_id)
-        .where(files.c.photo_id.in_(list(ids)))
-    )
     found: dict[int, tuple[str, str]] = {}
-    for row in connection.execute(query):
+    for row in connection.execute(_PATHS, {"b_photos": list(ids)}):
         if row.photo_id not in found:
             folder = row.folder.decode(errors="replace")
             parts = [row.root.decode(errors="replace"), folder, row.name.decode(errors="replace")]
@@ -451,8 +458,6 @@ def vocabulary(connection: Connection) -> dict[str, list[tuple[str, str, list[st
 
 def parked(connection: Connection, limit: int) -> list[dict[str, Any]]:
     """Files that could not be read, with why; newest first."""
-    from framed.store.tables import roots
-
     query = (
         select(roots.c.path.label("root"), folders.c.path.label("folder"), files.c.name, files.c.problem)
         .join(folders, folders.c.id == files.c.folder_id)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, literal, select, update
 
 from framed.store.tables import frame_states, photos, playlist_items, playlists
 
@@ -112,8 +112,12 @@ def listed(connection: Connection) -> list[Playlist]:
     ]
 
 
-def by_name(connection: Connection, name: str) -> str | None:
-    query = select(playlists.c.id).where(func.lower(playlists.c.name) == name.lower()).limit(1)
+def by_name(connection: Connection, name: str, *, saved: bool = False) -> str | None:
+    """The playlist of this name in any case; a saved one, else (where `saved` is not asked for) the newest."""
+    query = select(playlists.c.id).where(func.lower(playlists.c.name) == name.lower())
+    if saved:
+        query = query.where(playlists.c.saved.is_(True))
+    query = query.order_by(playlists.c.saved.desc(), playlists.c.updated_at.desc()).limit(1)
     found: str | None = connection.execute(query).scalar()
     return found
 
@@ -152,15 +156,28 @@ def holding(connection: Connection, photo_id: int) -> list[str]:
     return list(connection.execute(query).scalars())
 
 
-def without_photo(connection: Connection, photo_id: int) -> list[str]:
-    """Takes a photo (hidden or gone) out of every playlist; the playlists that changed."""
-    changed = holding(connection, photo_id)
-    for playlist_id in changed:
+def without_photo(connection: Connection, photo_id: int, playlist_ids: Sequence[str]) -> None:
+    """Takes a photo out of these playlists."""
+    for playlist_id in playlist_ids:
         kept = get(connection, playlist_id)
-        if kept is not None:
-            _shift_positions(connection, playlist_id, [item.photo_id for item in kept.items].index(photo_id))
+        ids = [item.photo_id for item in kept.items] if kept is not None else []
+        if kept is not None and photo_id in ids:
+            _shift_positions(connection, playlist_id, ids.index(photo_id))
             set_items(connection, playlist_id, [item for item in kept.items if item.photo_id != photo_id])
-    return changed
+
+
+def set_plan(connection: Connection, playlist_id: str, plan: dict[str, Any]) -> None:
+    connection.execute(update(playlists).where(playlists.c.id == playlist_id).values(plan=plan))
+
+
+def move(connection: Connection, old: str, new: str) -> None:
+    """Gives the playlist another id; frames that play it go on with that."""
+    columns = [column.name for column in playlists.c if column.name != "id"]
+    row = select(literal(new), *(playlists.c[name] for name in columns)).where(playlists.c.id == old)
+    connection.execute(insert(playlists).from_select(["id", *columns], row))
+    for table in (playlist_items, frame_states):
+        connection.execute(update(table).where(table.c.playlist_id == old).values(playlist_id=new))
+    connection.execute(delete(playlists).where(playlists.c.id == old))
 
 
 def _shift_positions(connection: Connection, playlist_id: str, removed: int) -> None:
