@@ -73,8 +73,18 @@ class Endpoint:
     note: str
 
     def settings(self, **more: Any) -> MqttSettings:
-        """For the daemon's own client: `auto` ends at MQTT 5 on Mosquitto, and at 3.1.1 on iotcore's main port."""
-        return MqttSettings(host=self.host, port=self.port, username=self.username, password=self.password, **more)
+        """For the daemon's own client, which speaks MQTT 5 unless told otherwise."""
+        main_port = self.port_v5 is None or more.get("protocol") == "3.1.1"
+        return MqttSettings(
+            **{
+                **more,
+                "host": self.host,
+                "port": self.port if main_port else self.port_v5,
+                "username": self.username,
+                "password": self.password,
+                "plain": self.kind == "iotcore",
+            }
+        )
 
 
 class _Running(BaseModel):

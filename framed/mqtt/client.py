@@ -135,6 +135,11 @@ class MqttClient:
             last_error=self._last_error,
         )
 
+    @property
+    def _broker_expires(self) -> bool:
+        """Whether the broker ends expiring messages itself; also while there is no connection, when nobody else can."""
+        return self._works != "3.1.1" and not self._settings.plain
+
     def retained_topics(self) -> frozenset[str]:
         """The topics that may hold retained state of ours: kept by the app, so that a later run can clear them."""
         return frozenset(self._outbox.desired)
@@ -199,7 +204,7 @@ class MqttClient:
 
     async def _say_goodbye(self) -> bool:
         """Whether the broker has acknowledged `offline`; if not, the will must say it."""
-        if self._works != "5":
+        if not self._broker_expires:
             for topic, message in list(self._outbox.desired.items()):
                 if message.expires_at is not None:
                     self._clear(topic)
@@ -296,7 +301,7 @@ class MqttClient:
         self._timers.pop(message.topic, None)
         if self._outbox.desired.get(message.topic) is not message:
             return
-        if self._works == "3.1.1":
+        if not self._broker_expires:
             self._clear(message.topic)
         else:
             self._outbox.forget(message)
@@ -502,7 +507,7 @@ class MqttClient:
             message.payload,
             qos=message.qos,
             retain=message.retain,
-            properties=properties if self._works == "5" else None,
+            properties=properties if self._works == "5" and not self._settings.plain else None,
             timeout_s=max(10.0, self._settings.keepalive),
         )
         self._tx += 1

@@ -76,7 +76,8 @@ class Connection(aiomqtt.Client):  # type: ignore[misc]  # aiomqtt is not follow
         client_id: str | None = None,
     ) -> None:
         five = version == "5"
-        delay = properties(PacketTypes.WILLMESSAGE, WillDelayInterval=will_delay_s) if five else None
+        delayed = five and not settings.plain
+        delay = properties(PacketTypes.WILLMESSAGE, WillDelayInterval=will_delay_s) if delayed else None
         most = max(settings.max_binary_bytes, settings.max_json_bytes) + 1_024
         kept = {
             "clean_start": False,

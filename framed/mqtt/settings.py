@@ -41,6 +41,8 @@ class MqttSettings(BaseModel):
     max_json_bytes: int = Field(default=262_144, ge=4_096)
     max_binary_bytes: int = Field(default=1_000_000, ge=4_096)
     connect_timeout_s: float = Field(default=5.0, gt=0, le=60)
+    plain: bool = False
+    """Messages without MQTT 5 properties: iotcore hands those to 3.1.1 clients too, whose connections break by it."""
 
     @classmethod
     def from_url(cls, url: str, **more: Any) -> Self:

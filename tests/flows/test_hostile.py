@@ -291,9 +291,9 @@ async def test_a_frames_account_opens_its_own_topics_and_no_others_and_ends_with
     made = (await house.call("frame/add", frame="den", width=320, height=240))["data"]
     account = (await house.call("frame/account", frame="den"))["data"]
     house.secrets |= {account["password"], made["link"].rpartition("k=")[2]}
-    login = {"username": account["username"], "password": account["password"]}
+    login: dict[str, Any] = {"username": account["username"], "password": account["password"]}
     framed = house.app.broker.credentials("framed")
-    daemon = {"username": "framed", "password": framed.password.get_secret_value()}
+    daemon: dict[str, Any] = {"username": "framed", "password": framed.password.get_secret_value()}
     async with Peer(account["port"], "framed/frame/+/report", "framed/request/#", **daemon) as watch:
         async with Peer(account["port"], **login) as den:
             for topic in ("framed/frame/kitchen/report", "framed/frame/den/show", "framed/request/health"):
@@ -323,7 +323,7 @@ async def test_a_frames_account_opens_its_own_topics_and_no_others_and_ends_with
 
 async def test_a_broker_of_framed_that_is_killed_comes_back_with_all_that_stood_there(house: House) -> None:
     framed = house.app.broker.credentials("framed")
-    daemon = {"username": "framed", "password": framed.password.get_secret_value()}
+    daemon: dict[str, Any] = {"username": "framed", "password": framed.password.get_secret_value()}
     before = await retained(house.broker_port, "framed/#", **daemon)
     dead = house.app.broker.pid
     assert dead is not None

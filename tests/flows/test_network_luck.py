@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 from framed.app import App
 from framed.config import load
 from framed.mqtt.broker import mosquitto_hash
-from tests.broker_fixtures import Mosquitto, Peer, retained
+from tests.broker_fixtures import Mosquitto, Peer, free_port, retained
 from tests.flows.conftest import analysed, settings, until, write_photo
 from tests.flows.line import Line
 
@@ -227,3 +227,39 @@ async def test_mqtt_3_1_1_over_tls_with_a_password_that_is_put_right_while_frame
     assert reply["speech"]
     assert "wrong-password" not in str(logs)
     assert "right-password" not in str(logs)
+
+
+async def test_without_mosquitto_the_packaged_broker_does_the_job_and_its_limits_are_said_once(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    home = tmp_path_factory.mktemp("trial")
+    write_photo("chelsea.png", home / "photos" / "cat.jpg", taken="2019:07:14 10:00:00")
+    config = settings(home, home / "photos")
+    config["mqtt"] = {"port": free_port(2), "broker": "iotcore"}
+    with capture_logs() as logs:
+        async with App(load(None, config)) as app:
+            async with asyncio.timeout(20):
+                await app.mqtt.wait_connected()
+            await analysed(app, 1)
+            assert app.endpoint is not None
+            account = app.broker.credentials("home")
+            login: dict[str, Any] = {"username": "home", "password": account.password.get_secret_value()}
+            async with (
+                Peer(app.endpoint.port, "framed/#", five=False, **login) as old,
+                Peer(app.endpoint.port_v5 or 0, "framed/frame/kitchen/show", **login) as new,
+            ):
+                await old.publish("framed/request/ask", '{"text": "cats on the kitchen frame", "transaction": "t1"}')
+                answer = json.loads((await old.wait_for("framed/response/ask")).payload)
+                shown = answer["data"]["items"][0]["photo"]
+
+                async def on_the_frame() -> bool:
+                    shows = [json.loads(payload) for payload in new.payloads("framed/frame/kitchen/show")]
+                    return any(show["photo"] == shown for show in shows)
+
+                await until(on_the_frame, 20)
+    said = [entry["note"] for entry in logs if entry["event"] == "broker with limits"]
+
+    assert answer["status"] == "ok"
+    assert len(said) == 1
+    assert "at most 100 retained" in said[0]
+    assert "Install Mosquitto" in said[0]

@@ -133,7 +133,20 @@ async def test_endpoint_gives_settings_that_work(either: ManagedBroker) -> None:
     daemon = MqttClient(endpoint.settings(), status_topic=TOPICS.status, subscriptions=(), on_message=ignore)
     async with daemon, asyncio.timeout(10):
         await daemon.wait_connected()
-        assert daemon.state.protocol == {"mosquitto": "5", "iotcore": "3.1.1"}[endpoint.kind]
+        assert daemon.state.protocol == "5"
+
+
+async def test_what_framed_says_with_properties_breaks_no_client_of_3_1_1(either: ManagedBroker) -> None:
+    """rumqttd hands the properties of MQTT 5 on to 3.1.1, where it then fails on its own packet."""
+    endpoint = await either.start()
+    daemon = MqttClient(endpoint.settings(), status_topic=TOPICS.status, subscriptions=(), on_message=ignore)
+    async with daemon, peer(endpoint, either.credentials("framed"), "framed/#") as old:
+        await daemon.publish(TOPICS.image("hall"), b"x", retain=True, content_type="image/jpeg", wait=True)
+        await daemon.publish(TOPICS.reply_to("t1"), "soon gone", retain=True, expiry_s=0.5, wait=True)
+        await daemon.publish(TOPICS.event, "x", user_properties={"sha256": "ab"}, wait=True)
+        await old.wait_for(TOPICS.event, "x")
+        await old.wait_for(TOPICS.reply_to("t1"), "soon gone")
+        await until(lambda: TOPICS.reply_to("t1") not in daemon.retained_topics())
 
 
 async def ignore(incoming: Incoming) -> None:
