@@ -118,6 +118,15 @@ class Player:
 
     # -- moves ---------------------------------------------------------------------------------------------------
 
+    def begin(self, frame_id: str, photo_id: int) -> None:
+        """Starts to render what `play` will show first: the playlist is written down meanwhile."""
+        self._spawn(self._begin(self._registry.get(frame_id), photo_id), f"frames:begin:{frame_id}")
+
+    async def _begin(self, frame: Frame, photo_id: int) -> None:
+        card = (await self._database.read(lambda c: photo_rows.cards(c, [photo_id]))).get(photo_id)
+        if card is not None:
+            await self._picture(frame, card, quick=True)
+
     async def play(self, frame_id: str, playlist_id: str, *, quick: bool = False) -> Step:
         """Starts a playlist at its beginning. `quick` shows a picture made from the preview first where the sharp one
         would take long, and the sharp one as soon as it is there."""
@@ -549,10 +558,10 @@ class Player:
         urgent: bool = True,
     ) -> dict[str, Any]:
         """Renders a photo for a panel and keeps it under `key`; its row. BadPhoto: nothing of it is left."""
-        work = (await self._database.read(lambda c: photo_rows.work_of(c, [card["id"]])))[0]
-        preview = await self._previews.ensure(work, interactive=urgent)
-        original = source
-        if original is None:
+        original = preview = source
+        if original is None or preview is None:
+            work = (await self._database.read(lambda c: photo_rows.work_of(c, [card["id"]])))[0]
+            preview = await self._previews.ensure(work, interactive=urgent)
             paths = [b"/".join(part for part in path if part) for path in work.paths]
             original = Path(os.fsdecode(paths[0])) if paths else preview
         answer = await self._compute.run(

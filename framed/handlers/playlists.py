@@ -110,6 +110,8 @@ class PlaylistHandler:
         keep = not request.dry_run and bool(answer.composed.ids) and plan.unknown_frame is None
         listed = {"id": "", "name": name_of(plan), "count": len(answer.composed.ids)}
         if keep:
+            if frame is not None:
+                self._player.begin(frame.id, answer.composed.ids[0])
             listed["id"] = await self._kept.keep(answer)
             for each in frames:
                 await self._start(each, await self._own(each, frames[0], answer, str(listed["id"])), plan)
