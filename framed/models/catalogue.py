@@ -42,6 +42,7 @@ BACKENDS: tuple[Entry, ...] = (
         "efficientnet-lite2-imagenet1k",
     ),
     Entry("text_embedding", "minilm", "framed.models.text_minilm:MiniLM", "light", "all-minilm-l6-v2"),
+    Entry("ocr", "rapidocr", "framed.models.ocr_rapidocr:RapidOcr", "cpu", "pp-ocrv6-small"),
     Entry("places", "geonames", "framed.models.places_geonames:GeonamesPlaces", "light"),
 )
 

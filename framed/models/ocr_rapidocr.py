@@ -30,8 +30,8 @@ _MAX_PIXELS = 250_000_000
 
 class RapidOcr(Backend):
     """``{"path": preview, "original": path or None}`` (bytes) or ``{"pixels": uint8 (H, W, 3)}`` →
-    ``{"lines": [{"text", "score", "box": [x, y, w, h] as shares of the upright picture}], "looked": pixels of the finest
-    look}``, from top to bottom; no lines where there is no text.
+    ``{"lines": [{"text", "score", "box": [x, y, w, h]}], "looked": pixels of the finest look}``, from top to bottom;
+    a box is in shares of the upright picture; no lines where there is no text.
 
     `original` is opened for the finer look and may be a format that cannot be read here: then the preview has to do.
     It reads Latin, Greek, Chinese and Japanese writing; lines in other scripts come out as no lines.

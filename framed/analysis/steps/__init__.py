@@ -9,6 +9,7 @@ from framed.analysis.steps.duplicates import DuplicatesStep
 from framed.analysis.steps.hash import HashStep
 from framed.analysis.steps.kind import KindStep
 from framed.analysis.steps.metadata import MetadataStep
+from framed.analysis.steps.ocr import OcrStep
 from framed.analysis.steps.orientation import OrientationStep
 from framed.analysis.steps.places import PlacesStep
 from framed.analysis.steps.preview import PreviewStep
@@ -42,5 +43,7 @@ def all_steps(
 
 def late_steps(*, database: Database, compute: Compute, previews: Previews, backends: dict[str, str]) -> list[LateStep]:
     """The deeper looks, in the order in which a household gains most from them; `off` leaves one out."""
-    steps: list[LateStep] = []
-    return steps
+    steps: dict[str, LateStep] = {
+        "ocr": OcrStep(compute, previews, backends.get("ocr", "auto")),
+    }
+    return [step for task, step in steps.items() if backends.get(task) != "off"]

@@ -12,7 +12,7 @@ from framed.store.photos import PhotoWork
 
 class DescriptionStep(BatchStep):
     name = "description"
-    version = 1
+    version = 2
     needs = ("metadata", "kind", "colours", "quality", "orientation", "places", "tags")
     batch = 64
 
@@ -58,4 +58,5 @@ def facts_of(photo: PhotoWork, hemisphere: Literal["north", "south"]) -> Any:
         camera=" ".join(part for part in (meta.get("camera_make"), meta.get("camera_model")) if part) or None,
         quality=photo.results.get("quality", {}).get("words", []),
         hemisphere=hemisphere,
+        text=photo.results.get("ocr", {}).get("text") or None,
     )
