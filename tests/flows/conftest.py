@@ -58,6 +58,7 @@ def settings(tmp_path: Path, album: Path) -> dict[str, Any]:
         "library": {"roots": [{"path": str(album)}], "settle_s": 0.1, "debounce_s": 0.2},
         "http": {"host": "127.0.0.1", "port": 0},
         "mqtt": {"port": free_port()},
+        "models": {"ocr": "off", "faces": "off"},  # the slow looks; the tests about them turn them on
         "frames": [{"id": "kitchen", "width": 320, "height": 240}],
     }
 
