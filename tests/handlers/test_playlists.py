@@ -1,0 +1,213 @@
+"""Playlists over MQTT and HTTP: kept, named, edited, and right again when photos or days change."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tests.flows.conftest import analysed, until, write_photo
+from tests.handlers.conftest import PHOTOS, Home
+
+pytestmark = [pytest.mark.models, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="module")]
+
+
+async def saved(home: Home, text: str, name: str) -> str:
+    """What the kitchen is asked for, saved under a name; the playlist's id."""
+    await home.ask("ask", text=text, frame="kitchen")
+    return str((await home.ask("playlist/save", frame="kitchen", name=name))["id"])
+
+
+async def test_a_playlist_is_saved_renamed_found_by_name_and_deleted(home: Home) -> None:
+    await home.over_mqtt("ask", text="photos on the kitchen frame")
+    first = await home.over_mqtt("playlist/save", frame="kitchen", name="Evening")
+    assert (first["name"], first["count"]) == ("Evening", 4)
+
+    renamed = await home.over_http("playlist/save", id=first["id"], name="Nights")
+    assert renamed["id"] == first["id"]
+    listed = await home.over_http("playlist/list", saved=True)
+    assert [item["name"] for item in listed["items"]] == ["Nights"]
+    assert "Nights" in [item["name"] for item in (await home.retained("framed/playlists"))["items"]]
+    got = await home.over_mqtt("playlist/get", id="nights")
+    assert (got["id"], got["frames"], len(got["items"])) == (first["id"], ["kitchen"], 4)
+    assert (await home.over_mqtt("playlist/set", frame="hall", id="Nights"))["playlist"] == first["id"]
+
+    await home.over_http("playlist/delete", id="Nights")
+    assert (await home.refused("playlist/get", id="Nights"))["code"] == "unknown_playlist"
+
+    async def on_their_own() -> bool:
+        playing = [(await home.app.player.current(frame))[1] for frame in ("kitchen", "hall")]
+        return playing == ["default-kitchen", "default-hall"]
+
+    await until(on_their_own, 20)
+
+
+async def test_two_saved_playlists_do_not_share_a_name(home: Home) -> None:
+    one, other = await saved(home, "cats", "One"), await saved(home, "coffee", "Other")
+
+    assert "another playlist called one" in (await home.refused("playlist/save", id=other, name="one"))["message"]
+    assert (await home.ask("playlist/save", id=one, name="ONE"))["name"] == "ONE"
+
+
+async def test_a_saved_default_list_is_not_overwritten_by_the_next_default(home: Home) -> None:
+    await home.app.upkeep.play_default("kitchen")
+
+    kept = await home.ask("playlist/save", frame="kitchen", name="As it was")
+
+    assert not kept["id"].startswith("default-")
+    assert (await home.app.player.current("kitchen"))[1] == kept["id"]
+
+
+@pytest.mark.parametrize("id", ["../../etc", "a b", "Ä", "x" * 33])
+async def test_the_id_of_a_new_playlist_is_a_slug(home: Home, id: str) -> None:
+    photo = await home.uid("cat.jpg")
+    assert (await home.refused("playlist/save", id=id, name="x", photos=[photo]))["field"] == "id"
+
+
+async def test_what_is_taken_out_stays_out_and_what_is_new_joins(home: Home) -> None:
+    id = await saved(home, "photos without coffee", "Not all")
+    cat, eileen = await home.uid("cat.jpg"), await home.uid("eileen.jpg")
+    await home.ask("playlist/save", id=id, remove=[cat])
+    assert "cat.jpg" not in await home.names(id)
+    rest = (await home.ask("playlist/get", id=id))["items"]
+    order = [eileen, *(item["photo"] for item in rest if item["photo"] != eileen)]
+    await home.ask("playlist/save", id=id, photos=order)
+
+    write_photo("motorcycle_left.png", home.album / "motorcycle.jpg", taken="2023:03:03 12:00:00")
+    await analysed(home.app, len(PHOTOS) + 2)
+    await home.refreshed()
+
+    names = await home.names(id)
+    assert "cat.jpg" not in names
+    assert "motorcycle.jpg" in names
+    assert names[0] == "eileen.jpg"
+    await home.ask("playlist/save", id=id, add=[cat])
+    assert (await home.names(id))[-1] == "cat.jpg"
+    (home.album / "motorcycle.jpg").unlink()
+
+    async def gone() -> bool:
+        return "motorcycle.jpg" not in await home.names(id)
+
+    await until(gone, 30)
+
+
+async def test_a_picture_taken_out_leaves_the_frame_too(home: Home) -> None:
+    id = await saved(home, "photos", "Shown")
+    showing = (await home.app.player.state_payload("kitchen"))["photo"]
+
+    await home.ask("playlist/save", id=id, remove=[showing])
+
+    after = await home.app.player.state_payload("kitchen")
+    assert after["photo"] != showing
+    assert after["count"] == 3
+
+
+async def test_favourites_join_and_leave_their_playlist(home: Home) -> None:
+    cat, coffee = await home.uid("cat.jpg"), await home.uid("coffee.jpg")
+    await home.ask("photo/favourite", id=cat)
+    assert await home.found("my favourites") == ["cat.jpg"]  # at once
+    id = await saved(home, "my favourites", "Loved")
+
+    await home.ask("photo/favourite", id=coffee)
+    await home.refreshed()
+    assert sorted(await home.names(id)) == ["cat.jpg", "coffee.jpg"]
+
+    await home.ask("photo/favourite", id=cat, on=False)
+
+    async def left() -> bool:
+        return await home.names(id) == ["coffee.jpg"]
+
+    await until(left, 10)
+    await home.ask("photo/favourite", id=coffee, on=False)
+
+
+async def test_hiding_counts_at_once_and_for_copies_too(home: Home) -> None:
+    rocket, small = await home.uid("rocket.jpg"), await home.uid("rocket-small.jpg")
+    assert await home.found("January 2022") == ["rocket.jpg"]
+
+    hidden = await home.ask("photo/hide", id=rocket)
+
+    assert sorted(hidden["photos"]) == sorted([rocket, small])
+    assert await home.found("photos") == ["cat.jpg", "coffee.jpg", "eileen.jpg"]
+    listed = await home.ask("photo/list", state="hidden")
+    assert (listed["count"], {item["photo"] for item in listed["items"]}) == (2, {rocket, small})
+    await home.ask("photo/hide", id=small, on=False)
+    assert "rocket.jpg" in await home.found("photos")
+
+
+async def test_undo_at_a_frame_takes_back_what_was_decided_there(home: Home) -> None:
+    await home.ask("playlist/set", frame="kitchen", photos=[await home.uid("cat.jpg"), await home.uid("coffee.jpg")])
+    for action, loved in (("favourite", True), ("favourite", False), ("undo", True), ("undo", False)):
+        await home.ask("frame/cmd", frame="kitchen", action=action)
+        assert (await home.app.player.state_payload("kitchen"))["favourite"] is loved
+
+
+async def test_relative_days_move_on(home: Home) -> None:
+    christmas = datetime(datetime.now(UTC).year + 1, 12, 25, 12, tzinfo=UTC).timestamp()
+    july = datetime(datetime.now(UTC).year + 2, 7, 14, 12, tzinfo=UTC).timestamp()
+    start = home.clock()
+    home.ahead_s += christmas - start
+    id = await saved(home, "photos taken on this day in past years", "Back then")
+    assert await home.names(id) == ["coffee.jpg"]
+
+    home.ahead_s += july - christmas
+    await home.refreshed()
+
+    assert await home.names(id) == ["cat.jpg"]
+    await home.ask("playlist/delete", id=id)
+    home.ahead_s = 0.0
+
+
+async def test_a_frame_with_a_filter_gets_a_list_of_its_own(home: Home) -> None:
+    await home.ask("ask", text="photos on all frames")
+
+    _, kitchen = await home.app.player.current("kitchen")
+    _, hall = await home.app.player.current("hall")
+    assert "cat.jpg" in await home.names(str(kitchen))
+    assert sorted(await home.names(str(hall))) == ["coffee.jpg", "eileen.jpg", "rocket.jpg"]
+
+
+async def test_only_what_is_on_a_frame_is_said_to_be_shown(home: Home) -> None:
+    searched = await home.ask("photo/search", text="cats")
+    dry = await home.ask("ask", text="cats", frame="kitchen", dry_run=True)
+    nowhere = await home.ask("ask", text="cats")
+    shown = await home.ask("ask", text="cats on the kitchen frame")
+
+    assert searched["speech"].startswith("I found one photo")
+    assert dry["speech"].startswith("I found one photo")
+    assert nowhere["speech"].startswith("I found one photo")
+    assert nowhere["speech"].endswith("Say on which frame: I know Hall, Kitchen.")
+    assert shown["speech"].startswith("Showing one photo")
+
+
+async def test_a_follow_up_narrows_what_the_frame_plays(home: Home) -> None:
+    await home.ask("ask", text="photos from 2019 to 2021", frame="kitchen")
+
+    narrowed = await home.ask("ask", text="only the ones with coffee", frame="kitchen")
+
+    assert [item["path"].rpartition("/")[2] for item in narrowed["items"]] == ["coffee.jpg"]
+
+
+@pytest.mark.parametrize("state", ["failed", "parked"])
+async def test_files_that_cannot_be_read_are_listed_and_counted_with_their_reason(home: Home, state: str) -> None:
+    listed = await home.over_http("photo/list", state=state)
+    assert listed["count"] == 1
+    assert listed["items"][0]["path"].endswith("broken.jpg")
+    assert "cut short" in listed["items"][0]["problem"]
+
+
+async def test_lists_of_photos_come_in_pages(home: Home) -> None:
+    pages = [await home.ask("photo/list", state="all", limit=2, offset=offset) for offset in (0, 2, 4)]
+    whole: list[Any] = [item["photo"] for page in pages for item in page["items"]]
+    assert [page["count"] for page in pages] == [5, 5, 5]
+    assert len(set(whole)) == 5
+
+
+async def test_the_library_s_state_is_told_by_folder_with_what_was_put_aside(home: Home) -> None:
+    said = await home.over_http("library/status")
+
+    [root] = said["roots"]
+    assert (root["path"], root["files"], root["photos"], root["parked"]) == (str(home.album), 6, 5, 1)
+    assert (said["photos"], said["analysed"], said["pending"], said["parked"]) == (5, 5, 0, 1)
+    assert [reason["files"] for reason in said["reasons"]] == [1]
+    assert said["last_scan"] is not None
+    assert said["scanning"] is False
