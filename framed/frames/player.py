@@ -21,7 +21,7 @@ from framed.bus import Bus
 from framed.errors import BadPhoto, CannotStore, FramedError, UnknownPlaylist
 from framed.events import FrameFailed, FrameOffline, FrameOnline, FrameShown
 from framed.frames.base import Panel, logical_size, render_key
-from framed.frames.publish import Publisher, iso, picture_url, playlist_payload, show_payload
+from framed.frames.publish import PLAYLIST_ITEMS, Publisher, iso, picture_url, playlist_payload, show_payload
 from framed.frames.registry import Frame, Registry, focus_of
 from framed.models.base import Call, Compute
 from framed.store import frames as rows
@@ -431,15 +431,18 @@ class Player:
 
     async def ready(self, frame: Frame, ids: list[int], position: int) -> list[tuple[str, Mapping[str, Any]]]:
         """Item and rendered picture of what is shown and what comes next, as far as it is rendered, in order."""
-        order = [(position + offset) % len(ids) for offset in range(min(len(ids), 20))] if ids else []
-        found = await self._database.read(lambda c: photo_rows.cards(c, [ids[place] for place in order]))
-        keys = {place: self._key(frame, found[ids[place]]) for place in order if ids[place] in found}
-        kept = await self._database.read(lambda c: {place: rows.render(c, key) for place, key in keys.items()})
-        return [
-            (f"{found[ids[place]]['uid']}-{place}", dict(picture))
-            for place, picture in kept.items()
-            if picture is not None
+        order = [(position + offset) % len(ids) for offset in range(min(len(ids), PLAYLIST_ITEMS))] if ids else []
+
+        def read(connection: Any) -> tuple[dict[str, RowMapping], dict[int, dict[str, Any]]]:
+            rendered = rows.renders_of(connection, [ids[place] for place in order])
+            photos = {picture["photo_id"] for picture in rendered.values()}
+            return rendered, photo_rows.cards(connection, list(photos))
+
+        rendered, found = await self._database.read(read)
+        keys = [
+            (place, found[ids[place]], self._key(frame, found[ids[place]])) for place in order if ids[place] in found
         ]
+        return [(f"{card['uid']}-{place}", dict(rendered[key])) for place, card, key in keys if key in rendered]
 
     async def _publish_playlist(self, frame: Frame) -> None:
         state = await self._database.read(lambda c: rows.state(c, frame.id))
@@ -618,12 +621,20 @@ class Player:
 
     async def _prepare(self, frame_id: str) -> None:
         frame = self._registry.get(frame_id)
-        state = await self._database.read(lambda c: rows.state(c, frame_id))
-        if state["playlist_id"] is None:
+
+        def read(connection: Any) -> tuple[list[int], dict[int, dict[str, Any]]] | None:
+            state = rows.state(connection, frame_id)
+            if state["playlist_id"] is None:
+                return None
+            ids = playlist_rows.photo_ids(connection, state["playlist_id"])
+            coming = [ids[(state["position"] + 1 + offset) % len(ids)] for offset in range(min(AHEAD, len(ids)))]
+            return coming, photo_rows.cards(connection, coming)
+
+        async with self._ahead_room:
+            found = await self._database.read(read)
+        if found is None:
             return
-        ids = await self._database.read(lambda c: playlist_rows.photo_ids(c, state["playlist_id"]))
-        coming = [ids[(state["position"] + 1 + offset) % len(ids)] for offset in range(min(AHEAD, len(ids)))]
-        cards = await self._database.read(lambda c: photo_rows.cards(c, coming))
+        coming, cards = found
         for photo_id in coming:
             if photo_id in cards:
                 try:
@@ -631,7 +642,8 @@ class Player:
                         await self._picture(frame, cards[photo_id], quick=False, urgent=False)
                 except FramedError as error:
                     log.info("a coming picture cannot be rendered", photo=cards[photo_id]["uid"], problem=error.message)
-        await self._publish_playlist(frame)
+        async with self._ahead_room:
+            await self._publish_playlist(frame)
 
     # -- schedule ------------------------------------------------------------------------------------------------
 

@@ -1,9 +1,10 @@
 """Frames as rows: who they are, what is on them, what they have shown, and the pictures rendered for them."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from framed.store.tables import frame_states, frames, history, photos, renders, retained, shown
@@ -97,6 +98,16 @@ def prune_history(connection: Connection, keep: int = 5000) -> None:
 
 def render(connection: Connection, key: str) -> RowMapping | None:
     return connection.execute(select(renders).where(renders.c.key == key)).mappings().first()
+
+
+_RENDERED = select(*(column for column in renders.c if column is not renders.c.thumb)).where(
+    renders.c.photo_id.in_(bindparam("b_photos", expanding=True))
+)
+
+
+def renders_of(connection: Connection, photo_ids: Sequence[int]) -> dict[str, RowMapping]:
+    """Every picture rendered of these photos by its key, without the thumbnails."""
+    return {row["key"]: row for row in connection.execute(_RENDERED, {"b_photos": list(photo_ids)}).mappings()}
 
 
 def render_of(connection: Connection, sha256: str) -> RowMapping | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import BindParameter, Connection, Select, bindparam, delete, func, insert, select, text, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from framed.store.tables import (
@@ -373,7 +373,7 @@ def ids_of(connection: Connection, uids: Sequence[str]) -> dict[str, int]:
     }
 
 
-_WANTED = bindparam("b_photos", expanding=True)
+_WANTED: BindParameter[Any] = bindparam("b_photos", expanding=True)
 _CARD = select(photos).where(photos.c.id.in_(_WANTED))
 _CARD_PEOPLE = (
     select(photo_people.c.photo_id, people.c.slug, people.c.name, photo_people.c.box)
