@@ -30,15 +30,34 @@ class Licence:
 
 @dataclass(frozen=True)
 class File:
-    """One file of a set. `sha256` None: the hub publishes it, and the first download pins it.
+    """One file of a set: `name` is what it is called in the set's folder.
 
-    `url` is only for what lies outside the hub.
+    `sha256` None: the hub says it, or else the first download does; from then on it is pinned. `about` is roughly how
+    large a file is whose size is not known to the byte. `optional`: the hub may lack it. `path`, `repo` and `revision`
+    are where it lies on the hub when not under its own name in the set's repo; `url` is for what lies outside the hub.
     """
 
     name: str
     size: int | None = None
     sha256: str | None = None
     url: str | None = None
+    path: str | None = None
+    repo: str | None = None
+    revision: str | None = None
+    about: int = 0
+    optional: bool = False
+    members: tuple[File, ...] = ()
+    """What is taken out of it; it is a zip then and is not kept."""
+    becomes: str | None = None
+    """The safetensors file that `by` ("module:function") makes of it; it is a pickle then and is not kept."""
+    by: str | None = None
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The files of the set's folder that come of it."""
+        if self.members:
+            return tuple(member.name for member in self.members)
+        return (self.becomes or self.name,)
 
 
 @dataclass(frozen=True)
@@ -57,7 +76,7 @@ class Weights:
     @property
     def size(self) -> int:
         """Bytes to download, as far as they are known."""
-        return sum(file.size or 0 for file in self.files)
+        return sum(file.size or file.about for file in self.files)
 
 
 def use(folder: Path) -> None:
