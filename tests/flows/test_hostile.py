@@ -262,7 +262,12 @@ async def test_two_thousand_requests_at_once_are_answered_or_told_busy_and_a_fra
     ):
         asked = [
             asyncio.create_task(
-                flood.publish("framed/request/playlist/plan", json.dumps({"text": "cats", "transaction": f"f{number}"}))
+                flood.client.publish(
+                    "framed/request/playlist/plan",
+                    json.dumps({"text": "cats", "transaction": f"f{number}"}),
+                    qos=1,
+                    timeout=60,
+                )
             )
             for number in range(2_000)
         ]
