@@ -1,6 +1,6 @@
 """config.yaml → one pydantic class per section; an error names the file, the line and the key.
 
-What a run of framed needs is the file, read by `config_file`, with the options of `framed run` merged over it.
+What a run of framed needs is the file, read by `config_yaml`, with the options of `framed run` merged over it.
 """
 
 from inspect import isclass
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
-from framed.config_file import DATA_DIR, HTTP_PORT, Place, find, merge, read, written
+from framed.config_file import DATA_DIR, HTTP_PORT, Place, find, merge, written
 from framed.errors import ConfigError
 from framed.frames.base import Fit
 from framed.frames.registry import FrameConfig
@@ -162,6 +162,8 @@ def load(path: Path | None, overrides: dict[str, Any] | None = None) -> Config:
     lines: dict[Place, int] = {}
     name = "config"
     if path is not None:
+        from framed.config_yaml import read  # a twentieth of the start, where there is no file to read
+
         name = path.name
         data, lines = read(path)
     merge(data, overrides or {})

@@ -48,7 +48,11 @@ class Where:
 def where(config: Path | None, data: Path | None, http_port: int | None) -> Where:
     """From the options and config.yaml; reads no more of it than the address. Raises ConfigError."""
     path = config_file.find(config)
-    document = config_file.read(path)[0] if path is not None else {}
+    document: dict[str, Any] = {}
+    if path is not None:
+        from framed.config_yaml import read
+
+        document, _ = read(path)
     http = document.get("http") or {}
     folder = data or document.get("data_dir") or config_file.DATA_DIR
     host, port = (http.get("host"), http.get("port", config_file.HTTP_PORT)) if isinstance(http, dict) else (None, None)

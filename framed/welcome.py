@@ -114,9 +114,9 @@ class Welcome:
         if self._as_json:
             self._line({"event": "indexing", **library})
         elif library["pending"]:
-            done, total = _progress(library)
+            read, ready, total = _progress(library)
             left = f", about {lasted(library['eta_s'])} left" if "eta_s" in library else ""
-            print(f"Indexing: {done:,} of {counted(total, 'photo')}{left}.", flush=True)
+            print(f"Indexing {counted(total, 'photo')}: {read:,} read, {ready:,} ready{left}.", flush=True)
         else:
             print("Looking through the folders.", flush=True)
 
@@ -147,9 +147,11 @@ def _ready(library: dict[str, Any]) -> bool:
     return library["last_scan"] is not None and not library["scanning"] and not library["pending"]
 
 
-def _progress(library: dict[str, Any]) -> tuple[int, int]:
-    done = library["analysed"] + library["failed"]
-    return done, done + library["pending"]
+def _progress(library: dict[str, Any]) -> tuple[int, int, int]:
+    """Photos whose file has been read, those through every step, and all of them."""
+    ready = library["analysed"] + library["failed"]
+    total = ready + library["pending"]
+    return min(total, library["photos"] + library["failed"]), ready, total
 
 
 @contextmanager
@@ -161,14 +163,13 @@ def _no_bar() -> Iterator[None]:
 def _bar() -> Iterator[Any]:
     """A bar below the log; it is gone when the photos are ready."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-    words = TextColumn("{task.description}")
     console = Console(highlight=False)
     with Progress(
-        words,
+        TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        TaskProgressColumn(),
         TextColumn("{task.fields[left]}"),
         console=console,
         transient=True,
@@ -177,10 +178,11 @@ def _bar() -> Iterator[Any]:
         task = bar.add_task("Looking through the folders", total=None, left="")
 
         def move(library: dict[str, Any]) -> None:
-            done, total = _progress(library)
+            read, ready, total = _progress(library)
             if not total:
                 return
+            words = f"Indexing {counted(total, 'photo')}: {read:,} read, {ready:,} ready"
             left = f"about {lasted(library['eta_s'])} left" if "eta_s" in library else ""
-            bar.update(task, description="Indexing photos", completed=done, total=total, left=left)
+            bar.update(task, description=words, completed=read + ready, total=2 * total, left=left)
 
         yield move

@@ -18,7 +18,12 @@ FORBIDDEN = {
     "playlists": {"handlers", "frames", "web", "mqtt"},
     "analysis": {"handlers", "frames", "web", "mqtt", "playlists"},
 }
-ONLY_IN = {"aiomqtt": {"mqtt/connection.py"}, "yaml": {"config_file.py"}, "watchdog": {"library/watcher.py"}}
+ONLY_IN = {
+    "aiomqtt": {"mqtt/connection.py"},
+    "yaml": {"config_yaml.py"},
+    "watchdog": {"library/watcher.py"},
+    "prometheus_client": {"metrics.py"},
+}
 
 
 def imports(path: Path, *, top_only: bool) -> set[str]:

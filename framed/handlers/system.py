@@ -5,11 +5,11 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from pydantic import Field
 
 from framed import __version__
@@ -49,6 +49,9 @@ from framed.store import overview
 from framed.store import photos as photo_rows
 from framed.store import playlists as playlist_rows
 from framed.store.database import Database
+
+if TYPE_CHECKING:
+    from framed.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 
@@ -110,7 +113,6 @@ class SystemHandler:
         self._process = psutil.Process()
         self._last_scan: float | None = None
         self._library: dict[str, Any] = {}
-        self._metrics = _Metrics()
         self.hear: list[Callable[[str, dict[str, Any]], None]] = []
         self._log_level: str | None = None  # set at run time, until the configuration is read again
         self._health_now = asyncio.Event()
@@ -405,6 +407,12 @@ class SystemHandler:
 
     # -- metrics -------------------------------------------------------------------------------------------------
 
+    @cached_property
+    def _metrics(self) -> "Metrics":
+        from framed.metrics import Metrics  # fifty milliseconds that the start can do without
+
+        return Metrics()
+
     def metrics(self) -> bytes:
         """Prometheus text, from what is at hand: no query runs for it."""
         m = self._metrics
@@ -416,15 +424,4 @@ class SystemHandler:
             m.host_memory.labels(host["name"]).set(host["rss_mb"] * 1e6)
         for step, ms in self._pipeline.step_ms.items():
             m.step_seconds.labels(step).set(ms / 1000)
-        return generate_latest(m.registry)
-
-
-class _Metrics:
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.photos = Gauge("framed_photos", "Photos by state", ["state"], registry=self.registry)
-        self.memory = Gauge("framed_memory_bytes", "Resident memory of the daemon", registry=self.registry)
-        self.connected = Gauge("framed_mqtt_connected", "1 while connected to the broker", registry=self.registry)
-        self.host_memory = Gauge("framed_host_memory_bytes", "Resident memory", ["host"], registry=self.registry)
-        self.step_seconds = Gauge("framed_step_seconds", "Time spent per step", ["step"], registry=self.registry)
-        self.failures = Counter("framed_failures", "What went wrong", ["event"], registry=self.registry)
+        return m.text()
