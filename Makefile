@@ -20,7 +20,7 @@ $(VENV)/bin/uv:
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.5"
 
 $(VENV)/.setup-run: pyproject.toml constraints.txt | $(VENV)/bin/uv
-	@echo "Installing framed and what it needs into $(VENV): once, a few minutes, most of it download …"
+	@echo "Installing framed and what it needs into $(VENV) (a few minutes the first time, most of it download) …"
 	@$(BIN)/uv pip install --python $(BIN)/python -c constraints.txt -e ".[samples]"
 	@if command -v c++ >/dev/null 2>&1; then $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e ".[pdq]" \
 		|| echo "pdqhash could not be compiled; framed hashes with NumPy instead, with the same result."; fi

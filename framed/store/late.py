@@ -14,8 +14,9 @@ def work(
     """The next photos above id `after` that lack `step`, newest version, and have what it needs; by id."""
     query = _lacking(step, version, attempts).where(photos.c.id > after).order_by(photos.c.id).limit(limit)
     for need in needs:
-        done = select(photo_steps.c.photo_id).where(
-            photo_steps.c.photo_id == photos.c.id, photo_steps.c.step == need, photo_steps.c.state == "completed"
+        other = photo_steps.alias()  # the outer query has this table too, and would take it for its own
+        done = select(other.c.photo_id).where(
+            other.c.photo_id == photos.c.id, other.c.step == need, other.c.state == "completed"
         )
         query = query.where(done.exists())
     found = work_of(connection, list(connection.execute(query).scalars()))
