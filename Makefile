@@ -24,6 +24,7 @@ $(VENV)/.setup-run: pyproject.toml constraints.txt | $(VENV)/bin/uv
 	@$(BIN)/uv pip install --python $(BIN)/python -c constraints.txt -e ".[samples]"
 	@if command -v c++ >/dev/null 2>&1; then $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e ".[pdq]" \
 		|| echo "pdqhash could not be compiled; framed hashes with NumPy instead, with the same result."; fi
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c "import framed.app, framed.cli, framed.welcome"  # compiled once, here
 	@touch $@
 
 $(VENV)/.setup-dev: $(VENV)/.setup-run
