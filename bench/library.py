@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from framed.store.database import Database
 
 MODEL = "all-minilm-l6-v2"
 BASE = 2400
+ROOT = Path("/nowhere/photos")  # never there: a root that is gone deletes nothing
 Vectors = NDArray[np.float32]
 
 PEOPLE = "Anna,Ben Miller,Cara,Dan,Eva,Finn,Greta,Hugo,Ida,Jonas,Klara,Leo,Mia,Nils,Olga,Paul,Ruth,Sam,Tina,Uwe".split(
@@ -164,13 +166,13 @@ def varied(base: Vectors, scene: NDArray[np.int64], rng: np.random.Generator) ->
 # -- the database ----------------------------------------------------------------------------------------------------
 
 
-async def fill(database: Database, scenes_: Scenes, count: int, *, uids: list[str] | None = None) -> float:
-    """Writes a library of `count` photos; how many seconds that took. `uids` are given to the first photos."""
+async def fill(database: Database, scenes_: Scenes, count: int) -> float:
+    """Writes a library of `count` photos; how many seconds that took."""
     began = time.perf_counter()
     names = await database.write(lambda c: _names(c, scenes_))
     for start in range(0, count, 5000):
         ids = np.arange(start + 1, min(start + 5000, count) + 1)
-        await database.write(lambda c, ids=ids: _block(c, scenes_, names, ids, uids or []))  # type: ignore[misc]
+        await database.write(lambda c, ids=ids: _block(c, scenes_, names, ids))  # type: ignore[misc]
     return time.perf_counter() - began
 
 
@@ -185,7 +187,7 @@ class _Names:
 
 def _names(connection: Connection, scenes_: Scenes) -> _Names:
     ids = photos.tag_ids(connection, sorted({name for facts in scenes_.facts for name, _ in facts.tags}))
-    root = connection.exec_driver_sql("insert into roots(path) values (?) returning id", (b"/photos",)).scalar()
+    root = connection.exec_driver_sql("insert into roots(path) values (?) returning id", (str(ROOT).encode(),)).scalar()
     folders = [
         connection.exec_driver_sql(
             "insert into folders(root_id, path) values (?, ?) returning id", (root, f"{year}/{occasion}".encode())
@@ -209,7 +211,7 @@ def _names(connection: Connection, scenes_: Scenes) -> _Names:
     )
 
 
-def _block(connection: Connection, scenes_: Scenes, names: _Names, ids: NDArray[np.int64], uids: list[str]) -> None:
+def _block(connection: Connection, scenes_: Scenes, names: _Names, ids: NDArray[np.int64]) -> None:
     rng = np.random.default_rng(int(ids[0]))
     count = len(ids)
     scene = rng.integers(len(scenes_.facts), size=count)
@@ -224,7 +226,7 @@ def _block(connection: Connection, scenes_: Scenes, names: _Names, ids: NDArray[
     made = varied(scenes_.vectors, scene, rng).astype(np.float16)
     rows = []
     for at, i in enumerate(ids.tolist()):
-        facts, uid = scenes_.facts[scene[at]], uids[i - 1] if i <= len(uids) else f"{i:016x}"
+        facts, uid = scenes_.facts[scene[at]], f"{i:016x}"
         rows.append(
             (
                 *(i, uid, bytes.fromhex(uid) + i.to_bytes(24, "big"), "completed", 1.7e9 + i, "jpeg", 4000, 3000),
