@@ -27,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 MAX_ATTEMPTS = 3
 _LOOK_AGAIN_S = 30.0
+_BUSY_S = 0.5
 _REST_S = 60.0
 
 
@@ -90,7 +91,7 @@ class LateSteps:
                 worked = False
             if not worked:
                 try:
-                    await asyncio.wait_for(self._woken.wait(), _LOOK_AGAIN_S)
+                    await asyncio.wait_for(self._woken.wait(), _BUSY_S if self._busy() else _LOOK_AGAIN_S)
                 except TimeoutError:
                     continue  # a wake may have been missed
 

@@ -1,0 +1,59 @@
+"""The late steps on the whole daemon: what they find, a photo is then asked for by."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from matplotlib import font_manager
+from PIL import Image, ImageDraw, ImageFont
+
+from framed.app import App
+from framed.config import load
+from tests.flows.conftest import analysed, settings, until, write_photo
+
+pytestmark = [pytest.mark.broker, pytest.mark.models, pytest.mark.asyncio(loop_scope="module")]
+
+
+def write_sign(path: Path) -> None:
+    write_photo("rocket.jpg", path, taken="2022:03:03 12:00:00")
+    picture = Image.open(path)
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle((60, 60, 580, 180), fill="white")
+    font = ImageFont.truetype(font_manager.findfont("DejaVu Sans"), 52)
+    draw.text((80, 120), "MAXWELL BAKERY", font=font, fill="black", anchor="lm")
+    picture.save(path, "JPEG", quality=92, exif=picture.info["exif"])
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def app(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[App]:
+    home = tmp_path_factory.mktemp("home")
+    write_sign(home / "photos" / "one.jpg")
+    write_photo("chelsea.png", home / "photos" / "two.jpg", taken="2019:07:14 10:00:00")
+    async with App(load(None, settings(home, home / "photos") | {"models": {"faces": "off"}})) as running:
+        await analysed(running, 2)
+
+        async def deep() -> Any:
+            return not (await running.late.left()).get("ocr") and not running.pipeline.busy
+
+        await until(deep)
+        await analysed(running, 2)
+        yield running
+
+
+async def ask(app: App, text: str) -> dict[str, Any]:
+    answer = await app.router.call("ask", {"text": text, "dry_run": True})
+    data: dict[str, Any] = answer["data"]
+    return data
+
+
+async def test_a_photo_is_found_by_what_is_written_in_it(app: App) -> None:
+    found = await ask(app, "photos that say maxwell bakery")
+    assert [Path(item["path"]).name for item in found["items"]] == ["one.jpg"]
+
+
+async def test_words_that_no_picture_says_find_nothing(app: App) -> None:
+    found = await ask(app, "photos that say zanzibar")
+    assert found["items"] == []
+    assert "zanzibar" in found["speech"].lower()
