@@ -43,6 +43,8 @@ BACKENDS: tuple[Entry, ...] = (
     ),
     Entry("text_embedding", "minilm", "framed.models.text_minilm:MiniLM", "light", "all-minilm-l6-v2"),
     Entry("ocr", "rapidocr", "framed.models.ocr_rapidocr:RapidOcr", "cpu", "pp-ocrv6-small"),
+    Entry("faces", "insightface", "framed.models.faces_insightface:InsightFaces", "model", "arcface-w600k-r50"),
+    Entry("faces", "dlib", "framed.models.faces_dlib:DlibFaces", "cpu", "dlib-resnet-v1"),
     Entry("places", "geonames", "framed.models.places_geonames:GeonamesPlaces", "light"),
 )
 

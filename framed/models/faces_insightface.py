@@ -1,0 +1,114 @@
+"""Faces by InsightFace's buffalo_l: SCRFD finds them, ArcFace (ResNet50) gives 512 numbers a face, many at a time."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from framed.errors import BadPhoto
+from framed.models import face_look, weights
+from framed.models.base import Backend, Context, HostKind
+
+WEIGHTS = "insightface-buffalo-l"
+DETECT_PX = 640
+"""One size, always: left to itself SCRFD looks twice, and every new shape enlarges the arena on a GPU for good."""
+LEAST_SCORE = 0.5
+BATCHES = (1, 8, 64)
+"""Crops are padded up to one of these, for the same reason."""
+_NUMBERS = 512
+
+
+class InsightFaces(Backend):
+    """`{"paths": [bytes]}` or `{"pixels": [uint8 (H, W, 3)]}` → `{"photos": [{"faces": [face], "problem"}], "vectors":
+    float32 (faces of all photos in order, 512), unit}`; a face as `face_look.described` has it."""
+
+    task: ClassVar[str] = "faces"
+    name: ClassVar[str] = "insightface"
+    host: ClassVar[HostKind] = "model"
+    model_id: ClassVar[str] = "arcface-w600k-r50"
+    memory_mb: ClassVar[int] = 1200
+
+    @classmethod
+    def available(cls) -> str | None:
+        for module in ("insightface", "onnxruntime", "cv2"):
+            if importlib.util.find_spec(module) is None:
+                return f"The Python package {module} is missing: pip install 'framed[insightface]'"
+        return weights.missing(WEIGHTS)
+
+    def load(self, options: dict[str, Any], device: str) -> None:
+        """Only the two nets of the five that the pack names; the others would triple the time of a face."""
+        from insightface.model_zoo.arcface_onnx import ArcFaceONNX
+        from insightface.model_zoo.scrfd import SCRFD
+        from insightface.utils import face_align
+
+        folder = weights.path(WEIGHTS)
+        detector, recogniser = str(folder / "det_10g.onnx"), str(folder / "w600k_r50.onnx")
+        self._detector = SCRFD(detector, session=_session(detector, device), static_shape_sessions=False)
+        self._detector.prepare(0, input_size=(DETECT_PX, DETECT_PX), det_thresh=LEAST_SCORE)
+        self._recogniser = ArcFaceONNX(recogniser, session=_session(recogniser, device))
+        self._crop = face_align.norm_crop
+
+    def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
+        given: list[Any] = inputs["pixels"] if "pixels" in inputs else inputs["paths"]
+        photos: list[dict[str, Any]] = []
+        crops: list[face_look.Pixels] = []
+        for number, one in enumerate(given):
+            context.progress(0.7 * number / len(given))
+            try:
+                pixels = face_look.opened(one) if isinstance(one, bytes) else np.ascontiguousarray(one)
+            except BadPhoto as error:
+                photos.append({"faces": [], "problem": error.message})
+                continue
+            faces, cut = self._look(pixels)
+            photos.append({"faces": faces, "problem": None})
+            crops += cut
+        return {"photos": photos, "vectors": self._embed(crops, context)}
+
+    def _look(self, pixels: face_look.Pixels) -> tuple[list[dict[str, Any]], list[face_look.Pixels]]:
+        if min(pixels.shape[:2]) < 8:
+            return [], []
+        blue_first = np.ascontiguousarray(pixels[:, :, ::-1])
+        boxes, points = self._detector.detect(blue_first, max_num=face_look.MOST_FACES)
+        faces, crops = [], []
+        for box, five in zip(boxes, points if points is not None else [], strict=True):
+            if not (np.isfinite(box).all() and np.isfinite(five).all()):
+                continue
+            faces.append(
+                face_look.described(pixels, tuple(map(float, box[:4])), five.astype(np.float32), float(box[4]))
+            )
+            crops.append(self._crop(blue_first, five, self._recogniser.input_size[0]))
+        return faces, crops
+
+    def _embed(self, crops: list[face_look.Pixels], context: Context) -> NDArray[np.float32]:
+        found = [np.zeros((0, _NUMBERS), np.float32)]
+        while crops:
+            context.check()
+            now, crops = crops[: BATCHES[-1]], crops[BATCHES[-1] :]
+            size = next(size for size in BATCHES if size >= len(now))
+            padded = [*now, *[np.zeros_like(now[0])] * (size - len(now))]
+            found.append(np.asarray(self._recogniser.get_feat(padded), np.float32)[: len(now)])
+        return face_look.unit(np.concatenate(found))
+
+    def unload(self) -> None:
+        del self._detector, self._recogniser
+
+
+def _session(path: str, device: str) -> Any:
+    import onnxruntime
+
+    onnxruntime.set_default_logger_severity(3)
+    options = onnxruntime.SessionOptions()
+    options.enable_mem_pattern = False
+    providers: list[Any] = ["CPUExecutionProvider"]
+    if device.startswith("cuda") and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        gpu = {
+            "device_id": int(device.partition(":")[2] or 0),
+            "arena_extend_strategy": "kSameAsRequested",
+            "cudnn_conv_algo_search": "HEURISTIC",
+            "gpu_mem_limit": InsightFaces.memory_mb << 20,
+        }
+        providers.insert(0, ("CUDAExecutionProvider", gpu))
+    return onnxruntime.InferenceSession(path, options, providers=providers)
