@@ -39,9 +39,11 @@ def astronaut() -> Image.Image:
 def test_an_astronaut_has_one_face_that_looks_at_the_camera_with_open_eyes(dlib: DlibFaces) -> None:
     (faces,), vectors = look(dlib, astronaut())
 
-    assert len(faces) == 1 and vectors.shape == (1, 128)
+    assert len(faces) == 1
+    assert vectors.shape == (1, 128)
     left, top, width, height = faces[0]["box"]
-    assert left < 0.44 < left + width and top < 0.24 < top + height  # the nose
+    assert left < 0.44 < left + width
+    assert top < 0.24 < top + height
     assert faces[0]["turned"] < 0.3
     assert faces[0]["eyes_open"] > 0.8
     assert faces[0]["pixels"] > 60
@@ -51,7 +53,8 @@ def test_an_astronaut_has_one_face_that_looks_at_the_camera_with_open_eyes(dlib:
 def test_a_cat_a_cup_and_a_rocket_have_none(dlib: DlibFaces, name: str) -> None:
     (faces,), vectors = look(dlib, Image.fromarray(getattr(skimage.data, name)()))
 
-    assert faces == [] and vectors.shape == (0, 128)
+    assert faces == []
+    assert vectors.shape == (0, 128)
 
 
 def test_a_group_photo_has_its_six_faces_and_no_two_of_them_are_one_person(dlib: DlibFaces) -> None:
@@ -92,7 +95,8 @@ def test_small_faces_in_a_crowd_are_found_by_the_finer_look(dlib: DlibFaces) -> 
 def test_pictures_too_small_for_a_face_have_none(dlib: DlibFaces, size: tuple[int, int]) -> None:
     (faces,), vectors = look(dlib, Image.new("RGB", size, (200, 150, 120)))
 
-    assert faces == [] and vectors.shape == (0, 128)
+    assert faces == []
+    assert vectors.shape == (0, 128)
 
 
 def test_a_file_that_cannot_be_read_costs_the_others_nothing(dlib: DlibFaces, tmp_path: Path) -> None:
