@@ -119,9 +119,12 @@ def read_manifest(name: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and isinstance(found.get("files"), dict) else None
 
 
-def write_manifest(name: str, revision: str, files: dict[str, dict[str, Any]]) -> None:
-    """Declares a set whole. The rename is the one step at which it becomes so."""
+def write_manifest(name: str, revision: str, files: dict[str, dict[str, Any]], *, listed: str = "") -> None:
+    """Declares a set whole. The rename is the one step at which it becomes so. `listed`: the revision that framed
+    asked for, where the hub resolved it to another name."""
     target = folder() / name / MANIFEST
     draft = target.with_suffix(".new")
-    draft.write_text(json.dumps({"revision": revision, "files": files}, indent=1), encoding="utf-8")
+    draft.write_text(
+        json.dumps({"revision": revision, "listed": listed or revision, "files": files}, indent=1), encoding="utf-8"
+    )
     os.replace(draft, target)
