@@ -28,7 +28,7 @@ from framed.backends import Backends
 from framed.bus import Bus
 from framed.config import Config, Mqtt
 from framed.errors import CannotStore, ConfigError, Unavailable
-from framed.events import PhotoAnalysed
+from framed.events import PhotoAnalysed, ScanFinished
 from framed.frames.player import Player
 from framed.frames.registry import Registry
 from framed.gate import ApiPort, FramesPort, HealthPort, Hub, PicturesPort
@@ -43,6 +43,7 @@ from framed.library.formats import SUFFIXES
 from framed.library.scanner import Scanner
 from framed.library.watcher import Watcher
 from framed.logs import to_topic
+from framed.memory import bound_arenas, give_back
 from framed.messages import Folded, Messages
 from framed.models import weights
 from framed.models.catalogue import PACKAGED
@@ -77,6 +78,9 @@ LATER = {
     "models/remove": "Every model of this version comes inside its Python package; there is nothing to remove.",
 }
 LATER |= {verb: LATER["person/list"] for verb in ("person/name", "person/merge", "person/split", "person/hide")}
+
+LARGE_SCAN = 10_000
+"""Files looked at in one scan, from which on its memory is worth giving back."""
 
 
 class App:
@@ -208,6 +212,7 @@ class App:
             refresh=self.pipeline.wake,
         )
         self.bus.on(PhotoAnalysed, self._look_deeper)
+        self.bus.on(ScanFinished, self._scanned)
 
     async def _look_deeper(self, _: PhotoAnalysed) -> None:
         self.late.wake()
@@ -324,7 +329,7 @@ class App:
         for verb, sentence in LATER.items():
             self.router.later(verb, sentence)
         self.system.request_verbs = lambda: [*self.router.verbs(), *LATER]
-        self.system.housekeeping = (self.previews.shrink, self.player.tidy)
+        self.system.housekeeping = (self.previews.shrink, self.player.tidy, give_back)
         self.schedule = Schedule(
             database=self.database,
             call=lambda verb, payload: self.router.call(verb, payload, source="schedule"),
@@ -473,8 +478,13 @@ class App:
             await asyncio.gather(self._scanning, return_exceptions=True)
         self._watcher = self._scanning = None
 
+    async def _scanned(self, event: ScanFinished) -> None:
+        if event.files >= LARGE_SCAN:
+            await give_back()
+
     async def _build_index(self) -> None:
         await self.index.build()
+        await give_back()
         for frame in self.registry.all():
             _, playlist = await self.player.current(frame.id)
             if playlist is None and self.player.when_empty is not None:
@@ -525,6 +535,7 @@ async def serve(
     config: Config, ready: Callable[[App], None] | None = None, read: Callable[[], Config] | None = None
 ) -> None:
     """Runs framed until SIGTERM or SIGINT, reads its configuration again at SIGHUP; tells systemd how it goes."""
+    bound_arenas()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
