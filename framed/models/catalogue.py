@@ -31,6 +31,10 @@ class Entry:
     always: bool = False
 
 
+def _openclip(task: str, profile: str, kind: str, model_id: str) -> Entry:
+    return Entry(task, f"openclip-{profile}", f"framed.models.embedding_openclip:{kind}", "model", model_id)
+
+
 BACKENDS: tuple[Entry, ...] = (
     Entry("examine", "pillow", "framed.analysis.examine:Examine", "cpu", always=True),
     Entry("render", "pillow", "framed.frames.render:Renderer", "cpu", always=True),
@@ -41,6 +45,21 @@ BACKENDS: tuple[Entry, ...] = (
         "model",
         "efficientnet-lite2-imagenet1k",
     ),
+    _openclip("image_embedding", "default", "DefaultImages", "openclip-vit-h-14-laion2b-s32b-b79k"),
+    _openclip("image_embedding", "quality", "QualityImages", "openclip-vit-so400m-16-siglip2-384-webli"),
+    _openclip("image_embedding", "fast", "FastImages", "openclip-vit-b-16-siglip2-webli"),
+    _openclip("image_embedding", "small", "SmallImages", "openclip-vit-b-32-laion2b-s34b-b79k"),
+    Entry(
+        "image_embedding",
+        "efficientnet",
+        "framed.models.embedding_efficientnet:EfficientNetFeatures",
+        "model",
+        "efficientnet-lite2-features",
+    ),
+    _openclip("query_embedding", "default", "DefaultTexts", "openclip-vit-h-14-laion2b-s32b-b79k"),
+    _openclip("query_embedding", "quality", "QualityTexts", "openclip-vit-so400m-16-siglip2-384-webli"),
+    _openclip("query_embedding", "fast", "FastTexts", "openclip-vit-b-16-siglip2-webli"),
+    _openclip("query_embedding", "small", "SmallTexts", "openclip-vit-b-32-laion2b-s34b-b79k"),
     Entry("text_embedding", "minilm", "framed.models.text_minilm:MiniLM", "light", "all-minilm-l6-v2"),
     Entry("ocr", "rapidocr", "framed.models.ocr_rapidocr:RapidOcr", "cpu", "pp-ocrv6-small"),
     Entry("faces", "insightface", "framed.models.faces_insightface:InsightFaces", "model", "arcface-w600k-r50"),
