@@ -35,15 +35,22 @@ def members(connection: Connection, table: str, key: str, *, among: Sequence[int
 
 
 def people_counts(connection: Connection, *, among: Sequence[int] | None = None) -> tuple[Ids, NDArray[np.uint8]]:
-    """Photos that show known people, and how many each shows (255 and more alike)."""
-    query, given = "select group_concat(photo_id) from photo_people", ()
-    if among is None:
-        found = connection.exec_driver_sql(query, given).scalar()
-    else:
-        listed = "[" + ",".join(map(str, among)) + "]"
-        query += " where photo_id in (select value from json_each(?))"
-        found = connection.exec_driver_sql(query, (listed,)).scalar()
-    ids, counts = np.unique(parsed(found), return_counts=True)
+    """Photos that show people, and how many each shows (255 and more alike): by their faces, or by what is known of
+    who is in it, whichever is more."""
+    found: dict[str, tuple[Ids, Ids]] = {}
+    for table in ("photo_people", "faces"):
+        query, given = f"select group_concat(photo_id) from {table}", ()
+        if among is None:
+            listed = connection.exec_driver_sql(query, given).scalar()
+        else:
+            query += " where photo_id in (select value from json_each(?))"
+            listed = connection.exec_driver_sql(query, ("[" + ",".join(map(str, among)) + "]",)).scalar()
+        found[table] = np.unique(parsed(listed), return_counts=True)
+    ids = np.union1d(found["photo_people"][0], found["faces"][0])
+    counts = np.zeros(len(ids), np.int64)
+    for own, number in found.values():
+        at = np.searchsorted(ids, own)
+        counts[at] = np.maximum(counts[at], number)
     return ids, np.minimum(counts, 255).astype(np.uint8)
 
 

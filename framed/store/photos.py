@@ -53,6 +53,8 @@ class PhotoWork:
     results: dict[str, dict[str, Any]]
     paths: list[tuple[bytes, bytes, bytes]] = field(default_factory=list)  # root, folder, name
     user_tags: list[str] = field(default_factory=list)
+    people: list[str] = field(default_factory=list)
+    """Names of those recognised by their faces."""
 
 
 def slug(name: str) -> str:
@@ -185,6 +187,14 @@ def _with_steps(connection: Connection, found: dict[int, PhotoWork]) -> list[Pho
     )
     for row in connection.execute(given):
         found[row.photo_id].user_tags.append(row.name)
+    seen = (
+        select(photo_people.c.photo_id, people.c.name)
+        .join(people, people.c.id == photo_people.c.person_id)
+        .where(photo_people.c.photo_id.in_(list(found)), photo_people.c.source == "face", people.c.hidden.is_(False))
+        .order_by(people.c.name)
+    )
+    for row in connection.execute(seen):
+        found[row.photo_id].people.append(row.name)
     return list(found.values())
 
 
@@ -277,10 +287,19 @@ def person_id(connection: Connection, name: str) -> int:
     wanted = slug(name) or f"person-{zlib.crc32(name.encode())}"
     found = connection.execute(select(people.c.id).where(people.c.slug == wanted)).scalar()
     if found is None:
+        found = named_person(connection, name)
+    if found is None:
         made = connection.execute(insert(people).values(slug=wanted, name=name.strip(), aliases=[]))
         assert made.inserted_primary_key is not None
         found = made.inserted_primary_key[0]
     return int(found)
+
+
+def named_person(connection: Connection, name: str) -> int | None:
+    """Who else goes by this name, since somebody said that two were one or wrote a name anew."""
+    query = text("select people.id from people, json_each(people.aliases) as a where lower(a.value) = :name limit 1")
+    found = connection.execute(query, {"name": name.strip().lower()}).scalar()
+    return int(found) if found is not None else None
 
 
 def set_people(
@@ -445,7 +464,7 @@ def vocabulary(connection: Connection) -> dict[str, list[tuple[str, str, list[st
     named: dict[str, list[tuple[str, str, list[str]]]] = {}
     named["people"] = [
         (row.slug, row.name, list(row.aliases))
-        for row in connection.execute(select(people).where(people.c.hidden.is_(False)))
+        for row in connection.execute(select(people).where(people.c.hidden.is_(False), people.c.name != ""))
     ]
     named["places"] = [(row.slug, row.name, []) for row in connection.execute(select(places))]
     named["folders"] = [

@@ -6,6 +6,7 @@ from framed.analysis.steps.bursts import BurstsStep
 from framed.analysis.steps.colours import ColoursStep
 from framed.analysis.steps.description import DescriptionStep
 from framed.analysis.steps.duplicates import DuplicatesStep
+from framed.analysis.steps.faces import FacesStep
 from framed.analysis.steps.hash import HashStep
 from framed.analysis.steps.kind import KindStep
 from framed.analysis.steps.metadata import MetadataStep
@@ -44,6 +45,7 @@ def all_steps(
 def late_steps(*, database: Database, compute: Compute, previews: Previews, backends: dict[str, str]) -> list[LateStep]:
     """The deeper looks, in the order in which a household gains most from them; `off` leaves one out."""
     steps: dict[str, LateStep] = {
+        "faces": FacesStep(compute, previews, backends.get("faces", "auto")),
         "ocr": OcrStep(compute, previews, backends.get("ocr", "auto")),
     }
     return [step for task, step in steps.items() if backends.get(task) != "off"]

@@ -40,7 +40,7 @@ def facts_of(photo: PhotoWork, hemisphere: Literal["north", "south"]) -> Any:
 
     meta = photo.results.get("metadata", {})
     root_folder_name = photo.paths[0] if photo.paths else (b"", b"", b"")
-    names = [region["name"] for region in meta.get("people", []) if region.get("name")]
+    names = [region["name"] for region in meta.get("people", []) if region.get("name")] + photo.people
     return DescriptionFacts(
         people=list(dict.fromkeys(names)),
         tags=[(name, score) for name, score in photo.results.get("tags", {}).get("tags", [])],
