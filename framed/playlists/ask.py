@@ -23,6 +23,7 @@ from framed.playlists.index import NO_TIME, PRECISIONS, LibraryIndex
 from framed.playlists.plan import AskSettings, Kind, QueryPlan
 from framed.playlists.search import Found, Searcher
 from framed.playlists.vocabulary import Names
+from framed.playlists.words import WordSearch
 from framed.store import members
 from framed.store import photos as photo_rows
 from framed.store.database import Database
@@ -72,6 +73,7 @@ class Asker:
         self._without = without
         self._backend = backend
         self._clock = clock
+        self._tag_of = tag_of
         self._searcher = Searcher(index=index, hemisphere=settings.hemisphere, tag_of=tag_of)
         self._vectors: dict[str, NDArray[float32]] = {}
 
@@ -139,6 +141,7 @@ class Asker:
                 name = plan.labels.get(f"{'people' if table == 'person' else 'places'}:{key}", key)
                 for photo in wanted[np.isin(wanted, self._index.members(connection, table, key))].tolist():
                     named.setdefault(photo, []).append({"id": key, "name": name})
+        held = {} if found.every else WordSearch(connection, self._tag_of).held(found.words, ids)
         rows = zip(
             ids,
             columns.taken[wanted].tolist(),
@@ -151,6 +154,7 @@ class Asker:
             photo: why(
                 {
                     "id": photo,
+                    **({} if found.every else {"words": held.get(photo, [])}),
                     "people": people.get(photo, []),
                     "places": places.get(photo, []),
                     "taken": None if taken == NO_TIME else taken,

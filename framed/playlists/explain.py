@@ -18,10 +18,13 @@ def why(card: Mapping[str, Any], plan: QueryPlan, found: Found) -> list[str]:
     names = [person["name"] for person in card["people"] if person["id"] in wanted]
     if names:
         reasons.append(_listed(names))
-    if card["id"] in found.with_words and found.words:
-        reasons.append("shows " + ", ".join(found.words))
+    held = card.get("words", found.words)
+    if card["id"] in found.with_words and held:
+        reasons.append("shows " + _listed(held))
     elif card["id"] in found.likeness and plan.semantic:
         reasons.append(f"looks like “{plan.semantic}”")
+    if plan.must_text:
+        reasons.append("says " + _listed([f"“{text}”" for text in plan.must_text]))
     place = next((place["name"] for place in card["places"] if place["id"] in plan.places_any), None)
     if place is not None:
         reasons.append(f"taken in {place}")

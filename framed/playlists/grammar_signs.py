@@ -17,7 +17,8 @@ _SAYS = (
     ("that", "says"), ("that", "say"), ("which", "says"), ("which", "say"), ("saying",), ("reading",), ("that",
     "reads"),
     ("with", "the", "text"), ("with", "the", "words"), ("with", "the", "word"), ("containing", "the", "text"),
-    ("containing", "the", "words"), ("containing", "the", "word"), ("where", "it", "says"), ("with", "text"), ("labelled",), ("says",),
+    ("containing", "the", "words"), ("containing", "the", "word"),
+    ("where", "it", "says"), ("with", "text"), ("labelled",), ("says",),
 )  # fmt: skip
 _PLAIN_SIGNS: dict[str, Slot] = {
     "kind": "kind", "people": "people", "nobody": "nobody", "everyone": "everyone", "alone": "alone",

@@ -34,12 +34,14 @@ CUTOFFS = {"all-minilm-l6-v2": Cutoff(alone=0.40, beside=0.55)}
 
 @dataclass
 class Found:
-    """What a search gave. `ids` best first with `scores`; `words` were found as such in `with_words`."""
+    """What a search gave. `ids` best first with `scores`; `words` were found as such in `with_words`, all of them in
+    each where `every`."""
 
     ids: NDArray[np.int64]
     scores: NDArray[np.float32]
     words: list[str] = field(default_factory=list)
     with_words: set[int] = field(default_factory=set)
+    every: bool = True
     likeness: dict[int, float] = field(default_factory=dict)
     relaxed: list[str] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)
@@ -181,6 +183,7 @@ class Searcher:
             ids,
             scores,
             words=hits.words,
+            every=hits.every,
             with_words=set(by_words.tolist()),
             likeness=dict(zip(by_vector.tolist(), np.round(cosines, 3).tolist(), strict=True)),
         )

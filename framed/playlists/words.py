@@ -1,10 +1,11 @@
 """The full-text side of a search: which words of a request are worth looking for, and the MATCH expression of them."""
 
+import json
 import re
 import threading
 import time
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,12 +69,14 @@ def variants(word: str, also: Callable[[str], str | None]) -> list[str]:
 
 @dataclass(frozen=True)
 class WordHits:
-    """`words` were looked for; `whole`: every word of the request is in each photo; unranked `ids` rise."""
+    """`words` were looked for; `every`: each photo holds all of them; `whole`: and they are all words of the request;
+    unranked `ids` rise."""
 
     ids: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     words: list[str] = field(default_factory=list)
     whole: bool = False
     ranked: bool = True
+    every: bool = True
 
 
 class Frequencies:
@@ -121,7 +124,7 @@ class WordSearch:
         if len(hits) or len(wanted) == 1:
             return WordHits(hits, words, whole and bool(len(hits)), min(counts) <= RANKED)
         hits = self._match(" OR ".join(_any(group) for group, _ in wanted), mask, sum(counts))
-        return WordHits(hits, words, False, sum(counts) <= RANKED)
+        return WordHits(hits, words, False, sum(counts) <= RANKED, every=False)
 
     def holding(self, words: list[str], mask: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Photos whose words hold all of these, whatever their frequency."""
@@ -129,6 +132,17 @@ class WordSearch:
         if not groups:
             return np.empty(0, np.int64)
         return self._match(" AND ".join(_any(group) for group in groups), mask, RANKED + 1)
+
+    def held(self, words: list[str], ids: Sequence[int]) -> dict[int, list[str]]:
+        """Which of the words each of a few photos holds."""
+        # "+rowid": FTS5 would otherwise search once for each of the photos, 250 times slower.
+        query = "select rowid from photo_text where photo_text match ? and +rowid in (select value from json_each(?))"
+        found: dict[int, list[str]] = {}
+        listed = json.dumps(list(ids))
+        for word in words:
+            for row in self._connection.exec_driver_sql(query, (_any(variants(word, self._also)), listed)):
+                found.setdefault(row[0], []).append(word)
+        return found
 
     def _count(self, group: list[str]) -> int:
         return sum(self._frequencies.count(self._connection, form) for form in group)

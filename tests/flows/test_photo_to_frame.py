@@ -175,3 +175,12 @@ async def test_torch_never_enters_the_daemon(app: App) -> None:
     done = await asyncio.to_thread(subprocess.run, [sys.executable, "-c", code], capture_output=True, text=True)
 
     assert done.returncode == 0, done.stderr
+
+
+async def test_a_reason_names_only_what_the_photo_itself_shows(app: App) -> None:
+    answer = await app.router.call("ask", {"text": "cats or coffee", "dry_run": True})
+    why = {item["path"].rsplit("/", 1)[-1]: item["why"] for item in answer["data"]["items"]}
+    assert "shows cats" in why["cat.jpg"][0]
+    assert "coffee" not in why["cat.jpg"][0]
+    assert "coffee" in why["coffee.jpg"][0]
+    assert "cat" not in why["coffee.jpg"][0]
