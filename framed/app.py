@@ -34,6 +34,7 @@ from framed.frames.registry import Registry
 from framed.gate import ApiPort, FramesPort, HealthPort, Hub, PicturesPort
 from framed.handlers.accounts import AccountHandler
 from framed.handlers.frames import FrameHandler
+from framed.handlers.models import ModelHandler
 from framed.handlers.photos import PhotoHandler
 from framed.handlers.playlists import PlaylistHandler
 from framed.handlers.system import SystemHandler
@@ -47,6 +48,7 @@ from framed.memory import bound_arenas, give_back
 from framed.messages import Folded, Messages
 from framed.models import weights
 from framed.models.catalogue import PACKAGED
+from framed.models.download import Hub as ModelHub
 from framed.models.pool import HostPool
 from framed.mqtt.broker import Endpoint, ManagedBroker
 from framed.mqtt.client import MqttClient
@@ -63,8 +65,9 @@ from framed.playlists.words import install
 from framed.reload import Reload
 from framed.router import Router
 from framed.schedule import Schedule
+from framed.shelf import Shelf
 from framed.store.database import Database
-from framed.watchdog import Heart
+from framed.watchdog import Heart, notifier
 from framed.web.server import WebOptions, WebServer
 
 log = structlog.get_logger(__name__)
@@ -74,8 +77,6 @@ LATER = {
     "art/generate": "Making pictures comes in a later version of framed.",
     "art/tonight": "Making pictures comes in a later version of framed.",
     "art/prompt": "Making pictures comes in a later version of framed.",
-    "models/pull": "Every model of this version comes inside its Python package; there is nothing to download.",
-    "models/remove": "Every model of this version comes inside its Python package; there is nothing to remove.",
 }
 LATER |= {verb: LATER["person/list"] for verb in ("person/name", "person/merge", "person/split", "person/hide")}
 
@@ -289,6 +290,13 @@ class App:
             started=self.started,
         )
         self.accounts = AccountHandler(registry=self.registry, lan_address=_lan_address)
+        models = self.config.models
+        self.shelf = Shelf(
+            database=self.database,
+            hub=ModelHub(models.mirror, models.offline),
+            choices=lambda: self.config.models.choices(),
+        )
+        self.models = ModelHandler(shelf=self.shelf, jobs=self.jobs, pool=self.pool, changed=self._weights_changed)
         kept = Kept(database=self.database, bus=self.bus, asker=self.asker)
         self.upkeep = PlaylistUpkeep(
             database=self.database,
@@ -326,6 +334,8 @@ class App:
         for handler in handlers:
             self.router.add(handler)
             handler.listen()
+        self.router.add(self.models)
+        self.models.listen()
         for verb, sentence in LATER.items():
             self.router.later(verb, sentence)
         self.system.request_verbs = lambda: [*self.router.verbs(), *LATER]
@@ -345,6 +355,12 @@ class App:
         self.messages.job_answered = self.jobs.answered
         self.messages.frame_clears = lambda frame: self.topics.retained_of_frame(frame, instance=self.config.instance)
         self.frame_handler.when_removed = self._frame_removed
+
+    async def _weights_changed(self) -> None:
+        """Backends are chosen anew, and the photos that lack what can be done now get it."""
+        await self.backends.look()
+        self.late.wake()
+        await self.system.publish_info()
 
     async def _frame_removed(self, frame: str) -> None:
         await self.messages.clear_frame(frame)
@@ -452,6 +468,7 @@ class App:
         self._stack.push_async_callback(self.late.close)
         await redo(self, self.config)
         await self.backends.start()
+        self.background(self.models.fetch_wished(), "wished weights")
         self._stack.push_async_callback(self.backends.close)
         await self.start_scanning()
         self._stack.push_async_callback(self.stop_scanning)
@@ -536,13 +553,13 @@ async def serve(
 ) -> None:
     """Runs framed until SIGTERM or SIGINT, reads its configuration again at SIGHUP; tells systemd how it goes."""
     bound_arenas()
-    stop = asyncio.Event()
+    stop, systemd = asyncio.Event(), notifier()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     edited = asyncio.Event()
     loop.add_signal_handler(signal.SIGHUP, edited.set)
-    async with App(config, read=read) as app, Heart(app.database) as heart:
+    async with App(config, read=read) as app, Heart(app.database, systemd) as heart:
         app.background(_read_again(app, heart, edited), "reload")
         if ready is not None:
             ready(app)

@@ -15,12 +15,19 @@ from framed.store.tables import settings
 log = structlog.get_logger(__name__)
 
 
+def notifier() -> sdnotify.SystemdNotifier:
+    """The way to systemd; taken before any child is started, which would else report to it as well (Mosquitto does)."""
+    taken = sdnotify.SystemdNotifier()
+    os.environ.pop("NOTIFY_SOCKET", None)
+    return taken
+
+
 class Heart:
     """Beats at half of WATCHDOG_USEC where systemd asked for it; without systemd it does nothing."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, notifier: sdnotify.SystemdNotifier) -> None:
         self._database = database
-        self._notifier = sdnotify.SystemdNotifier()
+        self._notifier = notifier
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "Heart":

@@ -296,8 +296,11 @@ class Pipeline:
             # The same content under another name or with another sidecar: only what can differ is told apart.
             before = rows.work_of(connection, [photo_id])[0].results.get("metadata")
             if before is not None and before == answer["results"].get("metadata"):
-                _, gone = self._mark_read(connection, file, photo_id)
-                return uid, False, [], gone
+                back, gone = self._mark_read(connection, file, photo_id)
+                if back:  # nothing searches for it yet, and it has lost its place among duplicates and in its burst
+                    rows.drop_steps(connection, photo_id, dependents(self.steps, {"hash"}))
+                    rows.set_values(connection, photo_id, {"state": "pending"})
+                return uid, back, [], gone
             rows.drop_steps(connection, photo_id, dependents(self.steps, {"metadata"}))
         rows.set_steps(connection, photo_id, done)
         for step, result in answer["results"].items():
