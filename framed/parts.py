@@ -78,8 +78,7 @@ class _Follow:
         app.asker.reconfigure(settings=new.ask, without=tuple(new.ask.without), backend=backend)
         model = PACKAGED.choose("text_embedding", backend).model_id
         if model != app.index.text_model:
-            app.index.text_model = model
-            await app.index.build()
+            await app.index.use_text(model)
 
     async def analysis(self, old: Config, new: Config) -> None:
         app = self._app
@@ -104,6 +103,7 @@ class _Follow:
     async def backends(self, old: Config, new: Config) -> None:
         await self._app.backends.look()
         await self._app.system.publish_info()
+        await self._app.models.fetch_wished()
 
     async def frames(self, old: Config, new: Config) -> None:
         show = new.slideshow

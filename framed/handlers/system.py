@@ -163,11 +163,6 @@ class SystemHandler:
             raise BadRequest("There is no job with that id.", field="id")
         return job
 
-    @answers("models/list", Request)
-    async def models(self, request: Request) -> dict[str, Any]:
-        found = await asyncio.to_thread(PACKAGED.report)
-        return {"items": [{"task": task, **entry} for task, entry in found.items()]}
-
     @answers("options/get", Request)
     async def options(self, request: Request) -> dict[str, Any]:
         return {"paused": self._pipeline.paused, "log_level": self._log_level or self._config().logging.level}

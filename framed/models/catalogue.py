@@ -37,6 +37,7 @@ def _openclip(task: str, profile: str, kind: str, model_id: str) -> Entry:
 
 BACKENDS: tuple[Entry, ...] = (
     Entry("examine", "pillow", "framed.analysis.examine:Examine", "cpu", always=True),
+    Entry("crop", "pillow", "framed.analysis.crops:FaceCrop", "cpu", always=True),
     Entry("render", "pillow", "framed.frames.render:Renderer", "cpu", always=True),
     Entry(
         "tags",
@@ -92,6 +93,10 @@ class Catalogue:
 
     def __init__(self, entries: Iterable[Entry] = BACKENDS) -> None:
         self._entries = {(entry.task, entry.backend): entry for entry in entries}
+
+    def entries(self) -> list[Entry]:
+        """All of them, as listed."""
+        return list(self._entries.values())
 
     def entry(self, task: str, backend: str) -> Entry:
         """Raises Unavailable where no such backend is listed."""

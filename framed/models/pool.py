@@ -288,6 +288,13 @@ class HostPool:
             for child in lane.children
         ]
 
+    def let_go(self, backend: str) -> None:
+        """Free hosts that hold a model of this backend unload what they hold; it is loaded again when it is wanted."""
+        for lane in self._lanes.values():
+            for child in lane.free:
+                if any(key.partition("#")[0].rpartition("/")[2] == backend for key in child.loaded):
+                    child.unload(0.0)
+
     def queued(self) -> dict[HostKind, int]:
         """How many calls wait for a host of each kind."""
         return {kind: lane.waiting for kind, lane in self._lanes.items()}

@@ -80,7 +80,12 @@ class Puller:
             manifest = weights.read_manifest(name)
             if manifest is None:
                 raise Unavailable(f"The weights {name} are not here: framed models pull {name}")
-            return await asyncio.to_thread(_verify, weights.folder() / name, manifest["files"], report)
+            loop = asyncio.get_running_loop()
+
+            def told(done: int, total: int, what: str) -> None:
+                loop.call_soon_threadsafe(report, done, total, what)
+
+            return await asyncio.to_thread(_verify, weights.folder() / name, manifest["files"], told)
 
     async def remove(self, name: str) -> int:
         """The bytes that are free now."""

@@ -1,0 +1,216 @@
+"""Models on request: what there is, what is here; fetching weights, looking through them, removing them."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from pydantic import Field
+
+from framed.errors import Busy, Refused
+from framed.jobs import Job, JobQueue, Progress
+from framed.models import weights
+from framed.models.catalogue import PACKAGED, Catalogue
+from framed.models.download import OFFLINE, gigabytes
+from framed.models.pool import HostPool
+from framed.models.pull import said
+from framed.models.weights import Weights
+from framed.router import Accepted, Request, answers
+from framed.shelf import Shelf, how_to_accept, question
+from framed.terminal import lasted
+
+log = structlog.get_logger(__name__)
+
+_NAME = Field(min_length=1, max_length=80)
+_WINDOW_S = 20.0
+
+
+class ModelsPull(Request):
+    """`name`: a set of weights, or a backend. `accept_licence`: somebody has read the licence and says yes."""
+
+    name: str = _NAME
+    accept_licence: bool = False
+
+
+class ModelsRemove(Request):
+    name: str = _NAME
+    force: bool = False
+
+
+class ModelsVerify(Request):
+    """`name`: one set, else all that are here. `fetch`: what is damaged is fetched again."""
+
+    name: str | None = Field(None, min_length=1, max_length=80)
+    fetch: bool = False
+
+
+class ModelHandler:
+    """`changed` is awaited when weights have come, gone or were found damaged."""
+
+    def __init__(
+        self,
+        *,
+        shelf: Shelf,
+        jobs: JobQueue,
+        pool: HostPool,
+        changed: Callable[[], Awaitable[None]],
+        catalogue: Catalogue = PACKAGED,
+    ) -> None:
+        self._shelf = shelf
+        self._jobs = jobs
+        self._pool = pool
+        self._changed = changed
+        self._catalogue = catalogue
+        self._fetching: set[str] = set()
+
+    def listen(self) -> None:
+        self._jobs.works("models_pull", self._pull)
+        self._jobs.works("models_verify", self._verify)
+
+    # -- requests ------------------------------------------------------------------------------------------------
+
+    @answers("models/list", Request)
+    async def models(self, request: Request) -> dict[str, Any]:
+        """`items`: what does each task. `backends`: everything that could. `weights`: what can be downloaded."""
+        chosen = await asyncio.to_thread(self._catalogue.report)
+        backends, sets = await self._shelf.listed(sorted(self._fetching))
+        folder = weights.folder()
+        return {
+            "items": [{"task": task, **entry} for task, entry in chosen.items()],
+            "backends": backends,
+            "weights": sets,
+            "folder": str(folder),
+            "disk": sum(entry["disk"] for entry in sets),
+            "offline": self._shelf.hub.offline,
+        }
+
+    @answers("models/pull", ModelsPull)
+    async def pull(self, request: ModelsPull) -> Accepted:
+        wanted = self._shelf.find(request.name)
+        if request.accept_licence:
+            await self._shelf.accept(wanted)
+        if await self._shelf.needs_yes(wanted):
+            raise Refused(question(wanted) + how_to_accept(wanted), field="accept_licence")
+        return Accepted(await self._queue(wanted, request.transaction))
+
+    @answers("models/remove", ModelsRemove)
+    async def remove(self, request: ModelsRemove) -> dict[str, Any]:
+        wanted = self._shelf.find(request.name)
+        if wanted.name in self._fetching:
+            raise Busy(f"{wanted.name} is being fetched; end that first: job/cancel.")
+        used = await asyncio.to_thread(self._shelf.in_use, wanted)
+        if used and not request.force:
+            raise Busy(
+                f"{wanted.title} does {' and '.join(used).replace('_', ' ')} now. To remove it all the same:"
+                f' framed models remove {wanted.name} --force, or "force": true in the request.'
+            )
+        self._pool.let_go(wanted.backend)
+        freed = await self._shelf.remove(wanted.name)
+        log.info("weights were removed", weights=wanted.name, bytes=freed)
+        await self._changed()
+        speech = f"{wanted.title} is gone; {gigabytes(freed)} are free." if freed else f"{wanted.title} was not here."
+        return {"name": wanted.name, "freed": freed, "speech": speech}
+
+    @answers("models/verify", ModelsVerify)
+    async def verify(self, request: ModelsVerify) -> Accepted:
+        names = [self._shelf.find(request.name).name] if request.name else None
+        key = f"{request.name or 'all'}{' fetch' if request.fetch else ''}"
+        payload = {"names": names, "fetch": request.fetch}
+        return Accepted(await self._jobs.add("models_verify", payload, dedupe_key=key, transaction=request.transaction))
+
+    # -- at the start --------------------------------------------------------------------------------------------
+
+    async def fetch_wished(self) -> None:
+        """A backend that the configuration names gets its weights by itself, unless a person must say yes first."""
+        for wanted in await asyncio.to_thread(self._shelf.wished):
+            if self._shelf.hub.offline and self._shelf.hub.folder is None:
+                log.warning("weights are not here", weights=wanted.name, problem=OFFLINE)
+            elif await self._shelf.needs_yes(wanted):
+                log.warning(
+                    "weights wait for a yes", weights=wanted.name, problem=question(wanted) + how_to_accept(wanted)
+                )
+            else:
+                await self._queue(wanted, None)
+
+    # -- work ----------------------------------------------------------------------------------------------------
+
+    async def _queue(self, wanted: Weights, transaction: str | None) -> str:
+        """Who asks for what is being fetched already gets the same job."""
+        return await self._jobs.add(
+            "models_pull", {"name": wanted.name}, dedupe_key=wanted.name, transaction=transaction
+        )
+
+    async def _pull(self, job: Job, progress: Progress) -> dict[str, Any]:
+        wanted = self._shelf.find(job.payload["name"])
+        self._fetching.add(wanted.name)
+        try:
+            pulled = await self._shelf.pull(wanted, Told(progress))
+        finally:
+            self._fetching.discard(wanted.name)
+        if pulled.fetched:
+            await self._changed()
+        return {
+            "name": wanted.name,
+            "size": pulled.size,
+            "fetched": pulled.fetched,
+            "published": pulled.published,
+            "speech": said(pulled, wanted.title),
+        }
+
+    async def _verify(self, job: Job, progress: Progress) -> dict[str, Any]:
+        here = await asyncio.to_thread(self._shelf.here)
+        names = job.payload["names"] or [wanted.name for wanted in self._shelf.sets if wanted.name in here]
+        items = []
+        for number, name in enumerate(names):
+            told = Told(progress, begin=number / len(names), share=1 / len(names))
+            damaged = await self._shelf.verify(name, told)
+            items.append({"name": name, "damaged": [{"file": d.file, "why": d.why} for d in damaged], "fetched": False})
+            if damaged:
+                log.warning("weights are damaged", weights=name, files=[damage.file for damage in damaged])
+        broken = [item for item in items if item["damaged"]]
+        if broken:
+            await self._changed()
+        for item in broken if job.payload["fetch"] else []:
+            await self._shelf.pull(self._shelf.find(str(item["name"])), Told(progress))
+            item["fetched"] = True
+            await self._changed()
+        return {"items": items, "speech": _verified(items)}
+
+
+class Told:
+    """Makes of bytes what a person wants to know: how far, how long still."""
+
+    def __init__(self, progress: Progress, *, begin: float = 0.0, share: float = 1.0) -> None:
+        self._progress = progress
+        self._begin = begin
+        self._share = share
+        self._since: tuple[float, int] | None = None
+        self._rate = 0.0
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        now = time.monotonic()
+        if self._since is None:
+            self._since = (now, done)
+        at, before = self._since
+        if now - at >= 1.0:
+            fresh = (done - before) / (now - at)
+            self._rate = fresh if not self._rate else 0.7 * self._rate + 0.3 * fresh
+            self._since = (now, done)
+        left = f", about {lasted((total - done) / self._rate)}" if self._rate > 0 and total > done else ""
+        step = f"{what}: {gigabytes(done)} of {gigabytes(total)}{left}"
+        self._progress(self._begin + self._share * min(done / max(total, 1), 1.0), step)
+
+
+def _verified(items: list[dict[str, Any]]) -> str:
+    if not items:
+        return "No weights are here."
+    broken = [item for item in items if item["damaged"]]
+    if not broken:
+        return f"All weights are whole: {', '.join(str(item['name']) for item in items)}."
+    sentences = []
+    for item in broken:
+        files = ", ".join(f"{damage['file']} ({damage['why'].rstrip('.').lower()})" for damage in item["damaged"])
+        mend = "It was fetched again." if item["fetched"] else f"To mend it: framed models pull {item['name']}"
+        sentences.append(f"{item['name']} is damaged: {files}. {mend}")
+    return " ".join(sentences)
