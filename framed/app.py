@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 import psutil
 import structlog
 
+from framed.analysis.grouping import Grouping
 from framed.analysis.late import LateSteps
 from framed.analysis.pipeline import Pipeline
 from framed.analysis.previews import Previews
@@ -35,6 +36,7 @@ from framed.gate import ApiPort, FramesPort, HealthPort, Hub, PicturesPort
 from framed.handlers.accounts import AccountHandler
 from framed.handlers.frames import FrameHandler
 from framed.handlers.models import ModelHandler
+from framed.handlers.people import PeopleHandler
 from framed.handlers.photos import PhotoHandler
 from framed.handlers.playlists import PlaylistHandler
 from framed.handlers.system import SystemHandler
@@ -73,12 +75,10 @@ from framed.web.server import WebOptions, WebServer
 log = structlog.get_logger(__name__)
 
 LATER = {
-    "person/list": "People are named by their photos' own data for now; managing them comes with face recognition.",
     "art/generate": "Making pictures comes in a later version of framed.",
     "art/tonight": "Making pictures comes in a later version of framed.",
     "art/prompt": "Making pictures comes in a later version of framed.",
 }
-LATER |= {verb: LATER["person/list"] for verb in ("person/name", "person/merge", "person/split", "person/hide")}
 
 LARGE_SCAN = 10_000
 """Files looked at in one scan, from which on its memory is worth giving back."""
@@ -297,6 +297,7 @@ class App:
             choices=lambda: self.config.models.choices(),
         )
         self.models = ModelHandler(shelf=self.shelf, jobs=self.jobs, pool=self.pool, changed=self._weights_changed)
+        self._build_people()
         kept = Kept(database=self.database, bus=self.bus, asker=self.asker)
         self.upkeep = PlaylistUpkeep(
             database=self.database,
@@ -308,7 +309,9 @@ class App:
             jobs=self.jobs,
         )
         self.upkeep.listen()
-        handlers: list[PhotoHandler | PlaylistHandler | FrameHandler | AccountHandler | SystemHandler] = [
+        handlers: list[
+            PhotoHandler | PlaylistHandler | FrameHandler | AccountHandler | SystemHandler | PeopleHandler
+        ] = [
             PhotoHandler(
                 database=self.database,
                 bus=self.bus,
@@ -330,6 +333,7 @@ class App:
             self.frame_handler,
             self.accounts,
             self.system,
+            self.people,
         ]
         for handler in handlers:
             self.router.add(handler)
@@ -346,7 +350,11 @@ class App:
             entries=self.config.schedule,
             timezone=ZoneInfo(self.config.ask.timezone),
             location=self.config.location,
-            own={"midnight": ("1 0 * * *", self.upkeep.new_day), "night": ("30 3 * * *", self.system.nightly)},
+            own={
+                "midnight": ("1 0 * * *", self.upkeep.new_day),
+                "night": ("30 3 * * *", self.system.nightly),
+                "faces": ("45 3 * * *", self.grouping.nightly),
+            },
             clock=self._clock,
         )
         self.system.reload, self.system.schedule = self.reload, self.schedule
@@ -361,6 +369,33 @@ class App:
         await self.backends.look()
         self.late.wake()
         await self.system.publish_info()
+
+    def _build_people(self) -> None:
+        self.grouping = Grouping(
+            database=self.database,
+            bus=self.bus,
+            model=self._face_model,
+            changed=lambda touched, renamed: self.people.changed(touched, renamed),
+        )
+        self.people = PeopleHandler(
+            database=self.database,
+            bus=self.bus,
+            index=self.index,
+            names=self.names,
+            jobs=self.jobs,
+            grouping=self.grouping,
+            model=self._face_model,
+            described=self.pipeline.wake,
+            look_again=self.late.wake,
+            told=self.system.publish_library,
+        )
+
+    def _face_model(self) -> str | None:
+        wanted = self.config.models.choices().get("faces", "auto")
+        try:
+            return None if wanted == "off" else PACKAGED.choose("faces", wanted).model_id
+        except Unavailable:
+            return None
 
     async def _frame_removed(self, frame: str) -> None:
         await self.messages.clear_frame(frame)
@@ -466,6 +501,9 @@ class App:
         self._stack.push_async_callback(self.pipeline.close)
         await self.late.start()
         self._stack.push_async_callback(self.late.close)
+        await self.grouping.start()
+        self._stack.push_async_callback(self.grouping.close)
+        await self.people.look_with()
         await redo(self, self.config)
         await self.backends.start()
         self.background(self.models.fetch_wished(), "wished weights")

@@ -19,6 +19,7 @@ from framed.frames.registry import Registry
 from framed.handlers.frames import FrameHandler
 from framed.router import Door, Router
 from framed.store import frames as rows
+from framed.store import people as people_rows
 from framed.store import photos as photo_rows
 from framed.store import playlists as playlist_rows
 from framed.store.database import Database
@@ -95,6 +96,16 @@ class PicturesPort:
                 return None  # the server answers 404
             return PictureFile(path, "image/jpeg", f"{photo_id}-{size}")
         return await self._original(photo_id)
+
+    async def face(self, photo_id: str, face: int) -> PictureFile | None:
+        box = await self._database.read(lambda c: people_rows.face_place(c, photo_id, face))
+        if box is None:
+            return None
+        try:
+            path = await self._previews.face(photo_id, box)
+        except (UnknownPhoto, BadPhoto):
+            return None
+        return PictureFile(path, "image/jpeg", path.stem)
 
     async def _original(self, photo_id: str) -> PictureFile | None:
         def find(connection: Any) -> tuple[str, list[tuple[bytes, bytes, bytes]]] | None:

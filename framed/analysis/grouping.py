@@ -79,6 +79,9 @@ class Grouping:
             except Exception:
                 log.exception("faces could not be grouped")
 
+    async def nightly(self) -> None:
+        await self.regroup()
+
     async def regroup(self, *, whole: bool = True) -> dict[str, int]:
         """Groups every face anew, or only lets the new ones join; how many faces, people and changes there are."""
         model = self._model()

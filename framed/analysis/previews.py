@@ -3,6 +3,7 @@
 import asyncio
 import os
 import time
+import zlib
 from pathlib import Path
 
 import structlog
@@ -50,6 +51,18 @@ class Previews:
         if not found:
             raise UnknownPhoto("There is no photo with that id.")
         return await self.ensure(found[0], size, interactive=True)
+
+    async def face(self, uid: str, box: list[float]) -> Path:
+        """A square cut of the preview around a face; the box, in shares, is part of its name."""
+        name = f"{uid}-{zlib.crc32(repr(box).encode()):08x}.jpg"
+        path = self.folder / "face" / uid[:2] / name
+        if not await asyncio.to_thread(path.exists):
+            preview = await self.ensure_uid(uid, "preview")
+            inputs = {"path": os.fsencode(preview), "to": os.fsencode(path), "box": box}
+            await self._compute.run(
+                Call(task="crop", backend="pillow", inputs=inputs, interactive=True, timeout_s=20.0, label=uid)
+            )
+        return path
 
     async def _rebuild(self, photo: PhotoWork, interactive: bool) -> None:
         problem = BadPhoto("None of its files can be read any more.")

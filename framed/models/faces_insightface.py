@@ -76,9 +76,8 @@ class InsightFaces(Backend):
         for box, five in zip(boxes, points if points is not None else [], strict=True):
             if not (np.isfinite(box).all() and np.isfinite(five).all()):
                 continue
-            faces.append(
-                face_look.described(pixels, tuple(map(float, box[:4])), five.astype(np.float32), float(box[4]))
-            )
+            left, top, right, bottom, score = map(float, box)
+            faces.append(face_look.described(pixels, (left, top, right, bottom), five.astype(np.float32), score))
             crops.append(self._crop(blue_first, five, self._recogniser.input_size[0]))
         return faces, crops
 

@@ -96,6 +96,11 @@ def find(connection: Connection, slug_: str) -> Person | None:
     return Person(row.id, row.slug, row.name, list(row.aliases), bool(row.hidden)) if row is not None else None
 
 
+def by_id(connection: Connection, person: int) -> Person | None:
+    slug_ = connection.execute(select(people.c.slug).where(people.c.id == person)).scalar()
+    return find(connection, slug_) if slug_ is not None else None
+
+
 def by_name(connection: Connection, name: str) -> int | None:
     """The person who is called this, by name or alias."""
     found = connection.execute(select(people.c.id).where(func.lower(people.c.name) == name.strip().lower())).scalar()

@@ -158,6 +158,7 @@ class PictureRoutes:
         return [
             web.get(f"/p/{{sha256:{SHA256}}}.{{extension:{EXTENSION}}}", self.rendered),
             web.get("/photo/{photo:[A-Za-z0-9_-]{1,64}}/{size:preview|thumb|original}", self.photo),
+            web.get("/photo/{photo:[A-Za-z0-9_-]{1,64}}/face/{face:[0-9]{1,15}}", self.face),
         ]
 
     async def rendered(self, request: web.Request) -> web.StreamResponse:
@@ -178,6 +179,12 @@ class PictureRoutes:
         return await picture_response(
             request, await self._pictures.photo(request.match_info["photo"], size), cache=REVALIDATE
         )
+
+    async def face(self, request: web.Request) -> web.StreamResponse:
+        """One face of a photo, for the owner: who is in the photos is nobody else's business."""
+        await require_owner(request, self._gatekeeper)
+        found = await self._pictures.face(request.match_info["photo"], int(request.match_info["face"]))
+        return await picture_response(request, found, cache=REVALIDATE)
 
 
 def see_other(address: str) -> web.Response:

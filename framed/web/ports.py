@@ -101,6 +101,10 @@ class Pictures(Protocol):
 
     async def photo(self, photo_id: str, size: PhotoSize) -> PictureFile | None: ...
 
+    async def face(self, photo_id: str, face: int) -> PictureFile | None:
+        """A square cut around one face of a photo."""
+        ...
+
 
 class FrameGate(Protocol):
     """The frames, as a web page needs them. Every method raises UnknownFrame for a frame that is not there."""
