@@ -13,6 +13,7 @@ import structlog
 from pydantic import Field
 
 from framed import __version__
+from framed.analysis.late import LateSteps
 from framed.analysis.pipeline import Pipeline
 from framed.bus import Bus
 from framed.config import Config
@@ -74,9 +75,10 @@ class OptionsSet(Request):
 
 
 class SystemHandler:
-    """`mqtt`, `reload` and `schedule` are set before `start`."""
+    """`mqtt`, `late`, `reload` and `schedule` are set before `start`."""
 
     mqtt: MqttClient
+    late: LateSteps
     reload: Reload
     schedule: Schedule
 
@@ -171,8 +173,9 @@ class SystemHandler:
     async def set_options(self, request: OptionsSet) -> dict[str, Any]:
         """`paused` holds back the analysis (a quiet evening); the frames go on."""
         if request.paused is not None:
-            self._pipeline.paused = request.paused
-            self._pipeline.wake()
+            for analysis in (self._pipeline, self.late):
+                analysis.paused = request.paused
+                analysis.wake()
         if request.log_level is not None:
             self._log_level = request.log_level
             configure(request.log_level, self._config().logging.format)
