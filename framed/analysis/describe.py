@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from framed.analysis import tag_words
+from framed.analysis import ram_words, tag_words
 
 Hemisphere = Literal["north", "south"]
 
@@ -311,6 +311,7 @@ def _things_and_scene(facts: DescriptionFacts) -> tuple[list[str], str | None]:
         for name, score in facts.tags
         if score >= (_SURE_OF_ONE_CLASS if tag_words.level(name) == 0 and tag_words.wider(name) else _SURE)
         and name not in _UNSAID
+        and (name in tag_words.TAG_VOCABULARY or name in ram_words.PEOPLE)
     }
     implied = {other for name in sure for other in tag_words.wider(name)}
     kept = sorted((name for name in sure if name not in implied), key=lambda name: -sure[name])

@@ -39,6 +39,7 @@ BACKENDS: tuple[Entry, ...] = (
     Entry("examine", "pillow", "framed.analysis.examine:Examine", "cpu", always=True),
     Entry("crop", "pillow", "framed.analysis.crops:FaceCrop", "cpu", always=True),
     Entry("render", "pillow", "framed.frames.render:Renderer", "cpu", always=True),
+    Entry("tags", "ramplus", "framed.models.tagger_ramplus:RamPlus", "model", "ram-plus-swin-large-14m"),
     Entry(
         "tags",
         "efficientnet",
