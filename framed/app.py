@@ -357,7 +357,7 @@ class App:
             },
             clock=self._clock,
         )
-        self.system.reload, self.system.schedule = self.reload, self.schedule
+        self.system.reload, self.system.schedule, self.system.late = self.reload, self.schedule, self.late
         self.reload.heard = self.system.configuration_changed
         self.messages.listen()
         self.messages.job_answered = self.jobs.answered
