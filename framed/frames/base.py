@@ -165,6 +165,7 @@ class RenderRequest(BaseModel):
 
     ``preview`` is the library's upright sRGB JPEG; it stands in where the original cannot be read. ``focus`` is in
     shares of the upright picture. ``monochrome`` sends the photo to a colour panel's black and white alone.
+    ``rough`` asks for a stand-in that somebody waits for: quicker, softer, soon replaced.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -176,6 +177,7 @@ class RenderRequest(BaseModel):
     focus: tuple[Box, ...] = ()
     monochrome: bool = False
     overlay_text: str = Field(default="", max_length=500)
+    rough: bool = False
 
 
 class Rendered(BaseModel):

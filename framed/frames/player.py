@@ -35,6 +35,7 @@ AHEAD = 3
 AHEAD_AT_ONCE = 2
 """Coming pictures rendered at a time for all frames together: one that is asked for now never waits behind many."""
 PREVIEW_PX = 1440
+ROUGH = ":rough"
 _TRIES = 8  # photos passed over in a row before a frame is left with what it has
 
 Caption = Callable[[Mapping[str, Any]], str]
@@ -479,7 +480,7 @@ class Player:
             self._overlay(frame, card),
             monochrome=bool(card["monochrome"]),
         )
-        return f"{key}:rough" if rough else key
+        return key + ROUGH if rough else key
 
     @staticmethod
     def _overlay(frame: Frame, card: Mapping[str, Any]) -> str:
@@ -579,6 +580,7 @@ class Player:
                     "focus": [box.model_dump() for box in focus_of(card["people"])],
                     "monochrome": bool(card["monochrome"]),
                     "overlay_text": overlay,
+                    "rough": key.endswith(ROUGH),
                 },
                 interactive=urgent,
                 label=card["uid"],
