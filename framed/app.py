@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import fcntl
 import ipaddress
 import os
 import secrets
@@ -27,6 +26,7 @@ from framed.analysis.steps import all_steps, late_steps
 from framed.analysis.tag_words import canonical_tag
 from framed.backends import Backends
 from framed.bus import Bus
+from framed.claim import claim
 from framed.config import Config, Mqtt
 from framed.errors import CannotStore, ConfigError, Unavailable
 from framed.events import PhotoAnalysed, ScanFinished
@@ -139,7 +139,7 @@ class App:
     async def _start(self) -> None:
         config, data = self.config, self.config.data_dir
         weights.use(config.models.folder or data / "models")
-        await asyncio.to_thread(_claim, data, self._stack)
+        await asyncio.to_thread(claim, data, self._stack)
         self.token = await asyncio.to_thread(_token, data)
         self.database = Database(data / "framed.db")
         self.database.on_reader = install
@@ -615,32 +615,6 @@ async def _read_again(app: App, heart: Heart, edited: asyncio.Event) -> None:
 
 
 # -- the data folder ---------------------------------------------------------------------------------------------
-
-
-def _claim(data: Path, stack: AsyncExitStack) -> None:
-    """One daemon per data folder: the lock goes with the process, however it ends."""
-    try:
-        data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = (data / "framed.lock").open("ab+", buffering=0)
-    except OSError as error:
-        raise Unavailable(f"The data folder {data} cannot be written: {error.strerror}.") from error
-    stack.callback(lock.close)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        lock.seek(0)
-        who = f" (process {int(pid)})" if (pid := lock.read(20).strip()).isdigit() else ""
-        raise Unavailable(
-            f"Another framed{who} already runs on {data}. Stop it, or give this one another data_dir."
-        ) from error
-    except OSError as error:
-        raise Unavailable(
-            f"{data} cannot be locked ({error.strerror}), so two framed could write there at once; a network folder"
-            " without locks does not do: set data_dir to a folder on a disk of this machine."
-        ) from error
-    with suppress(OSError):  # the disk is full: who holds the lock is only said to help
-        lock.truncate(0)
-        lock.write(f"{os.getpid()}\n".encode())
 
 
 def _token(data: Path) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from framed import __version__, asking, remote, terminal
+from framed import __version__, asking, model_commands, remote, terminal
 from framed.errors import ConfigError, FramedError, Unavailable
 from framed.options import JSON_ASKED, AsJson, ConfigFile, Data, HttpPort
 
@@ -214,6 +214,7 @@ for _command in (
     asking.account,
 ):
     app.command()(_command)
+app.add_typer(model_commands.app, name="models")
 
 
 # -- looking at this machine ---------------------------------------------------------------------------------------

@@ -6,23 +6,31 @@ The daemon uses it, and `framed models` where no daemon runs.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypedDict
 
+import structlog
 from sqlalchemy import Connection
 
 from framed.errors import BadRequest, Refused, Unavailable
 from framed.models import weights
 from framed.models.catalogue import PACKAGED, Catalogue, Entry, why_unavailable
-from framed.models.download import Downloader, Hub
+from framed.models.download import Downloader, Hub, gigabytes
 from framed.models.pull import NEW, Damage, Pins, Pulled, Puller, Report, disk_use
 from framed.models.weight_sets import WEIGHTS
 from framed.models.weights import Weights
 from framed.store import settings as remembered
 from framed.store.database import Database
+from framed.terminal import lasted
+
+log = structlog.get_logger(__name__)
 
 _PINS, _LICENCES = "models.pins", "models.licences"
+
+Tell = Callable[[float, str | None], None]
+"""The done fraction, 0 to 1, and what is being done."""
 
 
 class WeightsReport(TypedDict):
@@ -115,11 +123,39 @@ class Shelf:
     async def verify(self, name: str, report: Report = lambda *_: None) -> list[Damage]:
         return await self._puller.verify(name, report)
 
+    async def look_through(self, name: str | None, tell: Tell, *, fetch: bool = False) -> dict[str, Any]:
+        """Verifies one set, or all that are here; `fetch`: what is damaged is fetched again."""
+        here = await asyncio.to_thread(self.here)
+        names = [name] if name else [wanted.name for wanted in self.sets if wanted.name in here]
+        items: list[dict[str, Any]] = []
+        for number, each in enumerate(names):
+            damaged = await self.verify(each, Told(tell, begin=number / len(names), share=1 / len(names)))
+            files = [{"file": damage.file, "why": damage.why} for damage in damaged]
+            if damaged:
+                log.warning("weights are damaged", weights=each, files=files)
+            if damaged and fetch:
+                await self.pull(self.find(each), Told(tell))
+            items.append({"name": each, "damaged": files, "fetched": bool(damaged and fetch)})
+        return {"items": items, "speech": _verified(items)}
+
     async def remove(self, name: str) -> int:
         """The bytes that are free now. What was pinned and accepted stays so."""
         return await self._puller.remove(name)
 
     # -- what there is -------------------------------------------------------------------------------------------
+
+    async def overview(self, fetching: Sequence[str] = ()) -> dict[str, Any]:
+        """The answer to models/list. `fetching`: sets that are on the way."""
+        chosen = await asyncio.to_thread(self._catalogue.report)
+        backends, sets = await self.listed(fetching)
+        return {
+            "items": [{"task": task, **entry} for task, entry in chosen.items()],
+            "backends": backends,
+            "weights": sets,
+            "folder": str(weights.folder()),
+            "disk": sum(entry["disk"] for entry in sets),
+            "offline": self.hub.offline,
+        }
 
     async def listed(self, fetching: Sequence[str] = ()) -> tuple[list[BackendReport], list[WeightsReport]]:
         """Every backend that takes part in a choice, and every set of weights. `fetching`: sets that are on the way."""
@@ -231,3 +267,41 @@ def how_to_accept(wanted: Weights) -> str:
         f" To accept it: framed models pull {wanted.name} --accept-licence, or the request models/pull with"
         f' {{"name": "{wanted.name}", "accept_licence": true}}.'
     )
+
+
+class Told:
+    """Makes of bytes what a person wants to know: how far, how long still."""
+
+    def __init__(self, tell: Tell, *, begin: float = 0.0, share: float = 1.0) -> None:
+        self._tell = tell
+        self._begin = begin
+        self._share = share
+        self._since: tuple[float, int] | None = None
+        self._rate = 0.0
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        now = time.monotonic()
+        if self._since is None:
+            self._since = (now, done)
+        at, before = self._since
+        if now - at >= 1.0:
+            fresh = (done - before) / (now - at)
+            self._rate = fresh if not self._rate else 0.7 * self._rate + 0.3 * fresh
+            self._since = (now, done)
+        left = f", about {lasted((total - done) / self._rate)}" if self._rate > 0 and total > done else ""
+        step = f"{what}: {gigabytes(done)} of {gigabytes(total)}{left}"
+        self._tell(self._begin + self._share * min(done / max(total, 1), 1.0), step)
+
+
+def _verified(items: list[dict[str, Any]]) -> str:
+    if not items:
+        return "No weights are here."
+    broken = [item for item in items if item["damaged"]]
+    if not broken:
+        return f"All weights are whole: {', '.join(str(item['name']) for item in items)}."
+    sentences = []
+    for item in broken:
+        files = ", ".join(f"{damage['file']} ({damage['why'].rstrip('.').lower()})" for damage in item["damaged"])
+        mend = "It was fetched again." if item["fetched"] else f"To mend it: framed models pull {item['name']}"
+        sentences.append(f"{item['name']} is damaged: {files}. {mend}")
+    return " ".join(sentences)

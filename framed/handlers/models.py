@@ -1,7 +1,6 @@
 """Models on request: what there is, what is here; fetching weights, looking through them, removing them."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -10,20 +9,16 @@ from pydantic import Field
 
 from framed.errors import Busy, Refused
 from framed.jobs import Job, JobQueue, Progress
-from framed.models import weights
-from framed.models.catalogue import PACKAGED, Catalogue
 from framed.models.download import OFFLINE, gigabytes
 from framed.models.pool import HostPool
 from framed.models.pull import said
 from framed.models.weights import Weights
 from framed.router import Accepted, Request, answers
-from framed.shelf import Shelf, how_to_accept, question
-from framed.terminal import lasted
+from framed.shelf import Shelf, Told, how_to_accept, question
 
 log = structlog.get_logger(__name__)
 
 _NAME = Field(min_length=1, max_length=80)
-_WINDOW_S = 20.0
 
 
 class ModelsPull(Request):
@@ -55,13 +50,11 @@ class ModelHandler:
         jobs: JobQueue,
         pool: HostPool,
         changed: Callable[[], Awaitable[None]],
-        catalogue: Catalogue = PACKAGED,
     ) -> None:
         self._shelf = shelf
         self._jobs = jobs
         self._pool = pool
         self._changed = changed
-        self._catalogue = catalogue
         self._fetching: set[str] = set()
 
     def listen(self) -> None:
@@ -73,17 +66,7 @@ class ModelHandler:
     @answers("models/list", Request)
     async def models(self, request: Request) -> dict[str, Any]:
         """`items`: what does each task. `backends`: everything that could. `weights`: what can be downloaded."""
-        chosen = await asyncio.to_thread(self._catalogue.report)
-        backends, sets = await self._shelf.listed(sorted(self._fetching))
-        folder = weights.folder()
-        return {
-            "items": [{"task": task, **entry} for task, entry in chosen.items()],
-            "backends": backends,
-            "weights": sets,
-            "folder": str(folder),
-            "disk": sum(entry["disk"] for entry in sets),
-            "offline": self._shelf.hub.offline,
-        }
+        return await self._shelf.overview(sorted(self._fetching))
 
     @answers("models/pull", ModelsPull)
     async def pull(self, request: ModelsPull) -> Accepted:
@@ -114,9 +97,9 @@ class ModelHandler:
 
     @answers("models/verify", ModelsVerify)
     async def verify(self, request: ModelsVerify) -> Accepted:
-        names = [self._shelf.find(request.name).name] if request.name else None
-        key = f"{request.name or 'all'}{' fetch' if request.fetch else ''}"
-        payload = {"names": names, "fetch": request.fetch}
+        name = self._shelf.find(request.name).name if request.name else None
+        key = f"{name or 'all'}{' fetch' if request.fetch else ''}"
+        payload = {"name": name, "fetch": request.fetch}
         return Accepted(await self._jobs.add("models_verify", payload, dedupe_key=key, transaction=request.transaction))
 
     # -- at the start --------------------------------------------------------------------------------------------
@@ -159,58 +142,7 @@ class ModelHandler:
         }
 
     async def _verify(self, job: Job, progress: Progress) -> dict[str, Any]:
-        here = await asyncio.to_thread(self._shelf.here)
-        names = job.payload["names"] or [wanted.name for wanted in self._shelf.sets if wanted.name in here]
-        items = []
-        for number, name in enumerate(names):
-            told = Told(progress, begin=number / len(names), share=1 / len(names))
-            damaged = await self._shelf.verify(name, told)
-            items.append({"name": name, "damaged": [{"file": d.file, "why": d.why} for d in damaged], "fetched": False})
-            if damaged:
-                log.warning("weights are damaged", weights=name, files=[damage.file for damage in damaged])
-        broken = [item for item in items if item["damaged"]]
-        if broken:
+        result = await self._shelf.look_through(job.payload["name"], progress, fetch=job.payload["fetch"])
+        if any(item["damaged"] for item in result["items"]):
             await self._changed()
-        for item in broken if job.payload["fetch"] else []:
-            await self._shelf.pull(self._shelf.find(str(item["name"])), Told(progress))
-            item["fetched"] = True
-            await self._changed()
-        return {"items": items, "speech": _verified(items)}
-
-
-class Told:
-    """Makes of bytes what a person wants to know: how far, how long still."""
-
-    def __init__(self, progress: Progress, *, begin: float = 0.0, share: float = 1.0) -> None:
-        self._progress = progress
-        self._begin = begin
-        self._share = share
-        self._since: tuple[float, int] | None = None
-        self._rate = 0.0
-
-    def __call__(self, done: int, total: int, what: str) -> None:
-        now = time.monotonic()
-        if self._since is None:
-            self._since = (now, done)
-        at, before = self._since
-        if now - at >= 1.0:
-            fresh = (done - before) / (now - at)
-            self._rate = fresh if not self._rate else 0.7 * self._rate + 0.3 * fresh
-            self._since = (now, done)
-        left = f", about {lasted((total - done) / self._rate)}" if self._rate > 0 and total > done else ""
-        step = f"{what}: {gigabytes(done)} of {gigabytes(total)}{left}"
-        self._progress(self._begin + self._share * min(done / max(total, 1), 1.0), step)
-
-
-def _verified(items: list[dict[str, Any]]) -> str:
-    if not items:
-        return "No weights are here."
-    broken = [item for item in items if item["damaged"]]
-    if not broken:
-        return f"All weights are whole: {', '.join(str(item['name']) for item in items)}."
-    sentences = []
-    for item in broken:
-        files = ", ".join(f"{damage['file']} ({damage['why'].rstrip('.').lower()})" for damage in item["damaged"])
-        mend = "It was fetched again." if item["fetched"] else f"To mend it: framed models pull {item['name']}"
-        sentences.append(f"{item['name']} is damaged: {files}. {mend}")
-    return " ".join(sentences)
+        return result
