@@ -15,6 +15,7 @@ from framed.bus import Bus
 from framed.errors import FramedError
 from framed.events import StepChanged
 from framed.store import faces as rows
+from framed.store import photos
 from framed.store.database import Database
 
 log = structlog.get_logger(__name__)
@@ -47,6 +48,7 @@ class Grouping:
         self._woken = asyncio.Event()
         self._lock = asyncio.Lock()
         self._took = 0.0
+        self._looked: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -63,6 +65,7 @@ class Grouping:
 
     async def _step_changed(self, event: StepChanged) -> None:
         if event.step == "faces" and event.state == "completed":
+            self._looked.add(event.photo)
             self._woken.set()
 
     async def _run(self) -> None:
@@ -93,10 +96,12 @@ class Grouping:
             whole = whole or len(loaded.ids) <= _SMALL
             found = await asyncio.to_thread(_grouped, loaded, clusters.LIMITS[model], whole)
             write = partial(_write, model=model, loaded=loaded, person=found.person, core=found.core if whole else None)
+            looked, self._looked = self._looked, set()
             touched, changed = await self._database.write(write)
+            new = await self._database.read(lambda c: list(photos.ids_of(c, list(looked)).values()))
             self._took = time.monotonic() - began
-        if touched or changed:
-            await self._changed(touched, changed)
+        if touched or changed or new:
+            await self._changed(sorted({*touched, *new}), changed)
         people = len(np.unique(found.person[found.person != 0]))
         log.info("faces are grouped", faces=len(loaded.ids), people=people, seconds=round(self._took, 2), whole=whole)
         return {"faces": len(loaded.ids), "people": people, "changed": len(touched)}

@@ -276,6 +276,7 @@ class PeopleHandler:
             self._described()
         self._names.changed(now=True)
         await self._index.refresh([*touched, *renamed])
+        self._index.forget("person")
         await self._told()
 
     async def look_with(self) -> None:

@@ -170,6 +170,10 @@ class LibraryIndex:
         while len(self._changes) > _CHANGES_KEPT:
             del self._changes[next(iter(self._changes))]
 
+    def forget(self, table: str) -> None:
+        """Somebody decided about people, places, tags or folders: the next search must not answer from before."""
+        self._members = {key: kept for key, kept in self._members.items() if key[0] != table}
+
     def members(self, connection: Connection, table: str, key: str) -> NDArray[np.int64]:
         """Photo ids of a person, place, tag or folder, rising. Kept; what was read again since is put right."""
         generation = self.generation
