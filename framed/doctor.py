@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from framed import remote
-from framed.errors import FramedError
+from framed.errors import FramedError, Unavailable
 from framed.remote import Where
 from framed.terminal import counted
 
@@ -59,7 +59,8 @@ def examine(settings: "Config", at: Where, used: Path | None) -> Iterator[Findin
     yield _packages()
     yield _sqlite()
     yield from _formats()
-    yield from _tasks()
+    yield from _tasks(settings)
+    yield _weights(settings, at)
     yield _device(settings)
     yield from _data(settings.data_dir)
     yield from _photos(settings, running)
@@ -144,17 +145,46 @@ def _formats() -> Iterator[Finding]:
         yield Finding("formats", "wrong", f"{', '.join(missing)} cannot be read", _REINSTALL)
 
 
-def _tasks() -> Iterator[Finding]:
-    from framed.models import catalogue
+def _tasks(settings: "Config") -> Iterator[Finding]:
+    from framed.models import catalogue, weights
 
-    for task, entry in catalogue.report().items():
-        name = f"{entry['backend']} {entry['model']}".strip()
-        if entry["state"] == "ready":
-            yield Finding(task, "good", f"{name}. {entry['reason']}".removesuffix(". "))
-        elif task in NEEDED:
-            yield Finding(task, "wrong", entry["reason"], _REINSTALL)
+    weights.use(settings.models.folder or settings.data_dir / "models")
+    choices = settings.models.choices()
+    for task in catalogue.report():
+        wanted = choices.get(task, "auto")
+        if wanted == "off":
+            yield Finding(task, "good", "off, as config.yaml has it")
+            continue
+        try:
+            choice = catalogue.choose(task, wanted)
+        except Unavailable as error:
+            pull = re.search(r"framed models (?:pull|verify) [\w-]+", error.message)
+            bad = task in NEEDED or wanted != "auto"
+            said = error.message if bad or pull is None else "nothing that does it is here; framed works without"
+            yield Finding(task, "wrong" if bad else "note", said, pull[0] if pull else _REINSTALL if bad else "")
         else:
-            yield Finding(task, "note", entry["reason"])
+            yield Finding(task, "good", f"{choice.backend} {choice.model_id}".strip())
+
+
+def _weights(settings: "Config", at: Where) -> Finding:
+    """One line for all that could be downloaded: an offer, not an alarm."""
+    from framed.models.download import gigabytes
+    from framed.models.weight_sets import WEIGHTS
+    from framed.shelf import state_of
+
+    states = {wanted.name: state_of(wanted) for wanted in WEIGHTS}
+    broken = [name for name, (state, _) in states.items() if state == "damaged"]
+    if broken:
+        mend = "; ".join(at.command("models", "verify", "--fetch", name) for name in broken)
+        return Finding("weights", "wrong", f"damaged: {', '.join(broken)}", mend)
+    here = [name for name, (state, _) in states.items() if state in ("here", "outdated")]
+    more = [f"{w.name} ({w.task.replace('_', ' ')}, {gigabytes(w.size)})" for w in WEIGHTS if w.name not in here]
+    had = f"{', '.join(here)}. " if here else ""
+    if not more:
+        return Finding("weights", "good", had.removesuffix(". "))
+    mend = at.command("models", "pull", "NAME")
+    said = f"{had}Better models than the packaged ones can be added with {mend}: {', '.join(more)}"
+    return Finding("weights", "good", said)
 
 
 def _device(settings: "Config") -> Finding:

@@ -21,7 +21,11 @@ from tests.web.fakes import Folder, Gate, Tokens, Verbs, Vitals
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
-OPTIONS = {name: {o for p in command.params for o in p.opts} | {"--help"} for name, command in COMMANDS.items()}
+GROUPED = {name: [command, *getattr(command, "commands", {}).values()] for name, command in COMMANDS.items()}
+OPTIONS = {
+    name: {o for command in commands for p in command.params for o in p.opts} | {"--help"}
+    for name, commands in GROUPED.items()
+}
 CODE = re.findall(r"`([^`\n]+)`", README) + re.findall(r"^ {4}(.+)$", README, re.M)
 """Everything in README that is written as code: spans and blocks."""
 SENTENCES = ("framed is ", "framed runs ", "framed refuses ")
