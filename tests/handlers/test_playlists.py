@@ -211,3 +211,44 @@ async def test_the_library_s_state_is_told_by_folder_with_what_was_put_aside(hom
     assert [reason["files"] for reason in said["reasons"]] == [1]
     assert said["last_scan"] is not None
     assert said["scanning"] is False
+
+
+async def test_a_favourite_stands_for_its_burst_at_once(home: Home) -> None:
+    cat, coffee = await home.uid("cat.jpg"), await home.uid("coffee.jpg")
+
+    def burst(first: int | None, best: str | None) -> Any:
+        query = "update photos set burst = ?, burst_best = (uid = ?) where uid in (?, ?)"
+        return lambda c: c.exec_driver_sql(query, (first, best, cat, coffee)).close()
+
+    ids = await home.app.database.read(
+        lambda c: {uid: id for uid, id in c.exec_driver_sql("select uid, id from photos").all()}
+    )
+    await home.app.database.write(burst(ids[cat], coffee))
+    await home.app.index.refresh([ids[cat], ids[coffee]])
+    assert "cat.jpg" not in await home.found("photos")
+
+    await home.ask("photo/favourite", id=cat)
+
+    assert "cat.jpg" in await home.found("photos")
+    assert "coffee.jpg" not in await home.found("photos")
+    await home.ask("photo/favourite", id=cat, on=False)
+    await home.app.database.write(burst(None, None))
+    await home.app.index.refresh([ids[cat], ids[coffee]])
+
+
+async def test_a_photo_that_is_analysed_again_is_found_meanwhile(home: Home) -> None:
+    await home.ask("options/set", paused=True)
+    cat = await home.uid("cat.jpg")
+    await home.ask("photo/tag", id=cat, tags=["Whiskers"])
+
+    assert (await home.ask("photo/get", id=cat))["state"] == "pending"
+    assert "cat.jpg" in await home.found("photos")
+    await home.app.index.build()  # as after a restart
+    assert "cat.jpg" in await home.found("photos")
+
+    await home.ask("options/set", paused=False)
+
+    async def found_by_its_tag() -> bool:
+        return await home.found("whiskers") == ["cat.jpg"]
+
+    await until(found_by_its_tag, 30)
