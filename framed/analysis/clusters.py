@@ -19,6 +19,8 @@ GOOD = 0.45
 _NEIGHBOURS = 24
 _BLOCK = 256
 _ROUNDS = 20
+_NAME_WEIGHS = 3.0
+"""A neighbour whom somebody's word reached counts as so many without a name."""
 _CENTROIDS = 6
 _LEAST_GROUP = 2
 _SAMPLE = 300
@@ -179,7 +181,9 @@ def _whispered(faces: Faces, rows: Ids, limits: Limits) -> Ids:
     random = np.random.default_rng(7)
     for _ in range(_ROUNDS):
         before = labels
-        best = _loudest(sources, labels[targets], weights, labels, span, refused)
+        heard = labels[targets]
+        loud = np.where(heard < over, weights * _NAME_WEIGHS, weights)
+        best = _loudest(sources, heard, loud, labels, span, refused)
         turn = (random.random(len(rows)) < 0.6) & (said == 0)  # all at once, pairs would swap their labels for ever
         labels = np.where(turn, best, labels)
         if (best == before)[said == 0].all():
@@ -285,7 +289,11 @@ def _merged(person: Ids, faces: Faces, limits: Limits) -> Ids:
                 continue
             if _kept_apart(gone, stays, members[small], members[large], faces):
                 continue
+            refusing = [int(row) for row in members[small] if (int(row), stays) in faces.refused]
+            if len(refusing) * 2 > len(members[small]):
+                continue
             person[members[small]] = stays
+            person[refusing] = 0
             moved |= {gone, stays}
         if not moved:
             return person
@@ -308,8 +316,6 @@ def _near(means: Vectors, least: float) -> list[tuple[int, int]]:
 
 def _kept_apart(gone: int, stays: int, small: Ids, large: Ids, faces: Faces) -> bool:
     if (min(gone, stays), max(gone, stays)) in faces.apart:
-        return True
-    if any((int(row), stays) in faces.refused for row in small):
         return True
     together = np.intersect1d(faces.photo[small], faces.photo[large])
     return len(together) * 10 > min(len(small), len(large))
