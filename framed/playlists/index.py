@@ -129,7 +129,6 @@ class _Members:
     """Sorted photo ids of one person, place, tag or folder, as they were at `generation`."""
 
     generation: int
-    at: float
     ids: NDArray[np.int64]
 
 
@@ -178,21 +177,27 @@ class LibraryIndex:
         """Photo ids of a person, place, tag or folder, rising. Kept; what was read again since is put right."""
         generation = self.generation
         kept = self._members.get((table, key))
-        if kept is not None and (kept.generation == generation or time.monotonic() - kept.at < 2.0):
+        if kept is not None and kept.generation == generation:
             return kept.ids
-        since = range(kept.generation + 1, generation + 1) if kept is not None else range(0)
-        changes = [self._changes.get(each) for each in since]
-        if kept is None or len(since) > _CHANGES_KEPT or None in changes:
+        changed = self._changed_since(kept.generation, generation) if kept is not None else None
+        if kept is None or changed is None:
             ids = members.members(connection, table, key)
         else:
-            changed = np.unique(np.concatenate([np.array(each, np.int64) for each in changes if each]))
             now = members.members(connection, table, key, among=changed.tolist())
             ids = np.union1d(np.setdiff1d(kept.ids, changed, assume_unique=True), now)
         ids = ids[ids < self.size]
         if len(self._members) >= _MEMBERS_KEPT:
             self._members.clear()
-        self._members[(table, key)] = _Members(generation, time.monotonic(), ids)
+        self._members[(table, key)] = _Members(generation, ids)
         return ids
+
+    def _changed_since(self, generation: int, until: int) -> NDArray[np.int64] | None:
+        """What was read again, None where that is no longer known."""
+        if until - generation > _CHANGES_KEPT:
+            return None
+        changes = [self._changes.get(each) for each in range(generation + 1, until + 1)]
+        known = [np.array(each, np.int64) for each in changes if each is not None]
+        return np.unique(np.concatenate(known)) if len(known) == len(changes) else None
 
     # -- reading the store ---------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ _OF = {
     # With the folders inside it, whose paths go on behind a slash.
     "folder": (
         "from folders as top join folders as inside on inside.root_id = top.root_id and "
-        "(inside.path = top.path or substr(inside.path, 1, length(top.path) + 1) = top.path || x'2f') "
+        "(inside.path = top.path or substr(inside.path, 1, length(top.path) + 1) = cast(top.path || x'2f' as blob)) "
         "join files as m on m.folder_id = inside.id where top.id = cast(? as integer) and m.photo_id is not null"
     ),
 }
