@@ -20,7 +20,6 @@ from framed.models.pool import ComputeSettings, HostPool
 from framed.playlists.ask import Asker
 from framed.playlists.index import LibraryIndex
 from framed.playlists.plan import AskSettings
-from framed.playlists.search import Searcher
 from framed.playlists.vocabulary import Names
 from framed.playlists.words import install
 from framed.store import vectors
@@ -92,7 +91,6 @@ def _asker(database: Database, index: LibraryIndex, pool: HostPool) -> Asker:
 
 async def recall(database: Database, index: LibraryIndex, scenes: library.Scenes) -> None:
     """Of the fifty nearest by exact float32 cosine, how many are as near as what a search gives; ties count."""
-    searcher = Searcher(index=index, hemisphere="north", tag_of=lambda word: None)
     exact = await database.read(lambda c: _exact(c, scenes.queries, index.size))
     rng = np.random.default_rng(2)
     for share in (1.0, 0.1, 0.01, 0.001):
@@ -101,7 +99,7 @@ async def recall(database: Database, index: LibraryIndex, scenes: library.Scenes
         for query, cosines in zip(scenes.queries, exact, strict=True):
             best = np.sort(-cosines[mask])[:50]
             began = time.perf_counter()
-            _, near = await database.read(lambda c, q=query, m=mask: searcher._nearest(c, m, q))  # type: ignore[misc]
+            _, near = await database.read(lambda c, q=query, m=mask: index.text.nearest(c, m, q))  # type: ignore[misc]
             took.append((time.perf_counter() - began) * 1000)
             found.append(float((near[: len(best)] >= -best[-1] - 1e-5).sum() / max(len(best), 1)))
         print(

@@ -1,5 +1,6 @@
 """A sentence → an explained list of photos: understand, search, compose, say. Touches no frame and keeps nothing."""
 
+import asyncio
 import time
 import zlib
 from collections.abc import Callable, Mapping
@@ -16,12 +17,14 @@ from sqlalchemy import Connection
 from framed.errors import FramedError, Unavailable
 from framed.models.base import Call, Compute
 from framed.models.catalogue import choose
+from framed.models.openclip_profiles import by_model
+from framed.playlists.calibration import combined, phrased
 from framed.playlists.compose import Composed, compose
 from framed.playlists.explain import why
 from framed.playlists.grammar import parse
 from framed.playlists.index import NO_TIME, PRECISIONS, LibraryIndex
 from framed.playlists.plan import AskSettings, Kind, QueryPlan
-from framed.playlists.search import Found, Searcher
+from framed.playlists.search import Found, Meaning, Searcher
 from framed.playlists.vocabulary import Names
 from framed.playlists.words import WordSearch
 from framed.store import members
@@ -32,6 +35,9 @@ from framed.store.playlists import Item
 log = structlog.get_logger(__name__)
 
 
+IMAGE_WAIT_S = 1.5
+"""A request waits so long for its words in the pictures' space: where that model must be loaded first, or is in the
+midst of a batch on a slow machine, the answer comes from what is known of the photos, and the next one has it."""
 SHOWN_AMONG = 5000
 """Up to so many found photos, only theirs of what the frame has shown are read; of more, all."""
 
@@ -76,6 +82,8 @@ class Asker:
         self._tag_of = tag_of
         self._searcher = Searcher(index=index, hemisphere=settings.hemisphere, tag_of=tag_of)
         self._vectors: dict[str, NDArray[float32]] = {}
+        self._image_vectors: dict[tuple[str, str], NDArray[float32]] = {}
+        self._embedding: dict[tuple[str, str], asyncio.Task[NDArray[float32] | None]] = {}
 
     def reconfigure(self, *, settings: AskSettings, without: tuple[Kind, ...], backend: str) -> None:
         """Other settings were read; they hold from the next request on."""
@@ -90,13 +98,20 @@ class Asker:
         return parse(text, vocabulary, self.settings, now)
 
     async def answer(
-        self, plan: QueryPlan, *, frame_id: str | None = None, frame_filter: str = "", limit: int | None = None
+        self,
+        plan: QueryPlan,
+        *,
+        frame_id: str | None = None,
+        frame_filter: str = "",
+        limit: int | None = None,
+        patience_s: float = IMAGE_WAIT_S,
     ) -> Answer:
-        """`frame_filter` is the frame's own sentence of what never to show there. Waits for the index at start-up."""
+        """`frame_filter` is the frame's own sentence of what never to show there. Waits for the index at start-up, and
+        `patience_s` at most for the model that looks at the pictures themselves."""
         began = time.perf_counter()
         took: dict[str, float] = {}
         asked = await self._completed(plan, frame_filter)
-        vector = await self._vector(asked.semantic) if asked.semantic.strip() else None
+        meaning, late = await self._meaning(asked.semantic, patience_s)
         took["embed"] = _ms(began)
         await self._index.built.wait()
         began = time.perf_counter()
@@ -104,7 +119,8 @@ class Asker:
         most = limit or self.settings.max_count
 
         def answer(connection: Connection) -> Answer:
-            found = self._searcher.search(connection, asked, vector)
+            found = self._searcher.search(connection, asked, meaning)
+            found.late = late
             took["search"] = _ms(began)
             columns = self._index.columns
             among = found.ids.tolist() if len(found.ids) <= SHOWN_AMONG else None
@@ -207,6 +223,43 @@ class Asker:
             changes["labels"] = {**other.labels, **plan.labels}
         return plan.model_copy(update=changes) if changes else plan
 
+    async def _meaning(self, text: str, patience_s: float) -> tuple[Meaning, bool]:
+        """What the words mean in both spaces, and whether the pictures' one was not to be had in time."""
+        if not text.strip():
+            return Meaning(), False
+        images = self._index.images
+        if images is None:
+            return Meaning(await self._vector(text)), False
+        own, (seen, late) = await asyncio.gather(self._vector(text), self._image_vector(text, images.model, patience_s))
+        return Meaning(own, seen, images.model), late
+
+    async def _image_vector(self, text: str, model: str, patience_s: float) -> tuple[NDArray[float32] | None, bool]:
+        key = (model, text)
+        if (kept := self._image_vectors.get(key)) is not None:
+            return kept, False
+        task = self._embedding.get(key)
+        if task is None:
+            task = asyncio.create_task(self._embed_image(key), name="a request's words among pictures")
+            self._embedding[key] = task
+            task.add_done_callback(lambda _: self._embedding.pop(key, None))
+        done, _ = await asyncio.wait({task}, timeout=patience_s)
+        if not done:
+            log.info("the pictures themselves were not looked through: their model is not ready yet", model=model)
+            return None, True
+        return task.result(), False
+
+    async def _embed_image(self, key: tuple[str, str]) -> NDArray[float32] | None:
+        model, text = key
+        try:
+            vector = combined(await query_vectors(self._compute, model, phrased(text)))
+        except (FramedError, FloatingPointError) as error:
+            log.warning("the pictures themselves are not looked through", problem=str(error))
+            return None
+        if len(self._image_vectors) >= 512:
+            self._image_vectors.pop(next(iter(self._image_vectors)))
+        self._image_vectors[key] = vector
+        return vector
+
     async def _vector(self, text: str) -> NDArray[float32] | None:
         """The meaning's vector; the last few hundred are kept, since automations ask the same each day."""
         kept = self._vectors.get(text)
@@ -233,6 +286,24 @@ class Asker:
             self._vectors.pop(next(iter(self._vectors)))
         self._vectors[text] = vector
         return vector
+
+
+async def query_vectors(
+    compute: Compute, model: str, texts: list[str], *, interactive: bool = True
+) -> NDArray[float32]:
+    """The vectors of texts in the space of an image model. Raises FramedError where they cannot be had."""
+    profile = by_model(model)
+    if profile is None:
+        raise Unavailable(f"{model} knows no language.")
+    call = Call(
+        task="query_embedding",
+        backend=profile.backend,
+        inputs={"texts": texts},
+        interactive=interactive,
+        timeout_s=120.0,
+    )
+    vectors: NDArray[float32] = (await compute.run(call))["vectors"]
+    return vectors
 
 
 def item_payload(card: Mapping[str, Any], score: float, reasons: list[str]) -> dict[str, Any]:

@@ -63,6 +63,8 @@ def speech(plan: QueryPlan, count: int, matched: int, frame: str | None, found: 
     if not count:
         named = plan.semantic or what.startswith(("photos", "pictures"))
         said = problems[0] if problems else f"I found no {what if named else f'photos: {what}'}."
+        if found.late and not problems:
+            said += " I am still getting ready to look at the pictures themselves: ask again in a moment."
         return _cut(said + (f" The {frame} keeps its picture." if frame else ""))
     some = what if what.startswith(("photos", "pictures")) else f"photos: {what}"
     one = some.replace("photos", "photo", 1) if count == 1 else some

@@ -1,6 +1,7 @@
-"""What a request is answered from: columns of every photo in memory, and the sign bits of its meaning's vector.
+"""What a request is answered from: columns of every photo in memory, and the spaces of its vectors.
 
-Derived from the store and rebuilt from it at every start; about 110 bytes a photo.
+Derived from the store and rebuilt from it at every start; about 110 bytes a photo, and 48 to 144 where it has an
+image vector.
 Rows of the arrays are photo ids. Readers are threads of the store; changes come from the event loop alone, and a
 reader holds a snapshot, so no lock is needed: arrays are replaced when they grow and written in place otherwise.
 """
@@ -9,15 +10,16 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from framed.playlists.signs import SignBits
-from framed.store import members, photos, vectors
+from framed.playlists.calibration import Judge
+from framed.playlists.spaces import VectorSpace
+from framed.store import members, photos
 from framed.store.database import Database
 
 log = structlog.get_logger(__name__)
@@ -27,9 +29,9 @@ ORIENTATIONS = ("landscape", "portrait", "square", "panorama")
 UNKNOWN = 255
 NO_TIME = np.iinfo(np.int64).min
 PRECISIONS = ("second", "minute", "day", "month", "year")
+_Space = TypeVar("_Space", bound=VectorSpace)
 _MEMBERS_KEPT = 512
 _CHANGES_KEPT = 200
-_MEAN_OVER = 50_000  # vectors that the mean is taken over; more do not move it
 _COLUMNS = (
     # One that is analysed again stays what it was until that is done.
     "id, state in ('completed', 'partial') or (state in ('pending', 'analysing') and caption is not null), hidden, "
@@ -132,23 +134,63 @@ class _Members:
     ids: NDArray[np.int64]
 
 
+class ImageSpace(VectorSpace):
+    """The pictures' own vectors. `judge` says where likeness to a request ends; None: the model's usual cosine does."""
+
+    def __init__(self, model: str, size: int, judge: Judge | None = None) -> None:
+        super().__init__(model, size)
+        self.judge = judge
+
+
 class LibraryIndex:
-    """`build` once, `refresh` for changed photos; `columns`, `signs` and `members` answer."""
+    """`build` once, `refresh` for changed photos; `columns`, the spaces and `members` answer.
+
+    `text` is the space of the photos' descriptions, `images` that of the pictures themselves: whoever sets it makes it
+    ready first (`image_space`). Other spaces are made by `space`, when somebody asks.
+    """
 
     def __init__(self, *, database: Database, text_model: str) -> None:
         self._database = database
-        self.text_model = text_model
         self.columns = Columns(1024)
-        self.signs = SignBits(1024)
+        self.text = VectorSpace(text_model, 1024)
+        self.images: ImageSpace | None = None
+        self._others: dict[str, VectorSpace] = {}
         self.generation = 0
         self.built = asyncio.Event()
         self._members: dict[tuple[str, str], _Members] = {}
         self._changes: dict[int, list[int]] = {}  # generation → the photos it read again
-        self._mean_over = 0
 
     @property
     def size(self) -> int:
         return self.columns.size
+
+    @property
+    def text_model(self) -> str:
+        return self.text.model
+
+    async def use_text(self, model: str) -> None:
+        """Requests are compared with this model's vectors of the descriptions from now on."""
+        self.text = await self._read(VectorSpace(model, self.size))
+
+    async def image_space(self, model: str) -> ImageSpace:
+        """One that is ready to become `images`."""
+        return await self._read(ImageSpace(model, self.size))
+
+    async def space(self, model: str) -> VectorSpace:
+        """The space of a model's vectors; one that is asked for first is read now."""
+        for kept in (self.text, self.images):
+            if kept is not None and kept.model == model:
+                return kept
+        if model not in self._others:
+            self._others[model] = await self._read(VectorSpace(model, self.size))
+        return self._others[model]
+
+    async def _read(self, made: _Space) -> _Space:
+        since = self.generation
+        await self._database.read(lambda c: made.build(c, self.size))
+        for missed in [ids for generation, ids in self._changes.items() if generation > since]:
+            await self._database.read(lambda c, ids=missed: made.read(c, ids))  # type: ignore[misc]
+        return made
 
     async def build(self) -> None:
         began = time.perf_counter()
@@ -210,29 +252,18 @@ class LibraryIndex:
         ids, counts = members.people_counts(connection)
         columns.people[ids] = counts
         self.columns = columns
-        self._build_signs(connection)
+        for space in self._spaces():
+            space.grow(self.size)
+            space.build(connection, self.size)
 
-    def _build_signs(self, connection: Connection) -> None:
-        sums, count = np.zeros(0, np.float64), 0
-        for _, block in vectors.every(connection, self.text_model):
-            added = block.astype(np.float32).sum(axis=0)
-            sums = sums + added if count else added.astype(np.float64)
-            count += len(block)
-            if count >= _MEAN_OVER:
-                break
-        if not count:
-            return
-        signs = SignBits(self.size)
-        signs.centre((sums / count).astype(np.float32))
-        for ids, block in vectors.every(connection, self.text_model):
-            inside = ids < self.size
-            signs.put(ids[inside], block[inside].astype(np.float32))
-        self.signs, self._mean_over = signs, count
+    def _spaces(self) -> list[VectorSpace]:
+        return [space for space in (self.text, self.images, *self._others.values()) if space is not None]
 
     def _refresh(self, connection: Connection, ids: list[int]) -> None:
         if ids[-1] >= self.size:
             size = int(ids[-1] * 1.5) + 1024
-            self.signs = self.signs.grown(size)
+            for space in self._spaces():
+                space.grow(size)
             self.columns = self.columns.grown(size)
         listed = photos.json_ids(ids)
         query = f"select {_COLUMNS} from photos where id in (select value from json_each(?))"
@@ -240,12 +271,5 @@ class LibraryIndex:
         self.columns.people[ids] = 0
         with_people, counts = members.people_counts(connection, among=ids)
         self.columns.people[with_people] = counts
-        found, rows = vectors.get(connection, self.text_model, ids)
-        if not len(found):
-            return
-        if self.signs.mean is None or (
-            self._mean_over < _MEAN_OVER and int(self.signs.known.sum()) + len(found) > 2 * self._mean_over
-        ):
-            self._build_signs(connection)  # the first vectors say nothing about the later ones' mean
-            return
-        self.signs.put(found, rows)
+        for space in self._spaces():
+            space.read(connection, ids)

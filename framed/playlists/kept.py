@@ -19,6 +19,9 @@ from framed.store.database import Database
 from framed.store.playlists import Item, Playlist
 
 BY_HAND = "Chosen by hand"
+PATIENCE_S = 10.0
+"""A list that is kept waits longer for the model that looks at pictures: without it photos would leave a wall that the
+next look puts back."""
 _DATED = ("dates", "dates_none", "yearly", "yearly_none")
 _KEPT_BY_HAND = ("photos_none", "by_hand")
 _ABOUT_WORDS = ("spans", "problems", "labels", "unknown_names", "unknown_places", "unknown_frame")
@@ -35,10 +38,13 @@ class Kept:
     async def compose(self, plan: QueryPlan, *, frame_id: str | None = None, frame_filter: str = "") -> Answer:
         """The answer to a kept plan: without the photos that a person took out of its list."""
         if not plan.photos_none:
-            return await self._asker.answer(plan, frame_id=frame_id, frame_filter=frame_filter)
+            return await self._asker.answer(plan, frame_id=frame_id, frame_filter=frame_filter, patience_s=PATIENCE_S)
         wider = plan.count + len(plan.photos_none) if plan.count else None
         answer = await self._asker.answer(
-            plan.model_copy(update={"count": wider}), frame_id=frame_id, frame_filter=frame_filter
+            plan.model_copy(update={"count": wider}),
+            frame_id=frame_id,
+            frame_filter=frame_filter,
+            patience_s=PATIENCE_S,
         )
         out = set((await self._database.read(lambda c: photo_rows.ids_of(c, plan.photos_none))).values())
         left = [photo for photo in answer.composed.ids if photo not in out]

@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from framed.playlists.index import LibraryIndex
+from framed.models.openclip_profiles import by_model
+from framed.playlists.calibration import Line, usual_line
+from framed.playlists.index import ImageSpace, LibraryIndex
 from framed.playlists.masks import Filters, Mask, Masked
 from framed.playlists.plan import QueryPlan
-from framed.playlists.signs import candidates
 from framed.playlists.words import MOST_HITS, Frequencies, WordHits, WordSearch
 from framed.store import vectors
 
@@ -30,6 +31,17 @@ class Cutoff:
 
 
 CUTOFFS = {"all-minilm-l6-v2": Cutoff(alone=0.40, beside=0.55)}
+_USUAL_COSINE = 0.2
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """The vectors of what a request says: `text` to compare with descriptions, `image` with the pictures of the model
+    `image_model`; None where it could not be had."""
+
+    text: NDArray[np.float32] | None = None
+    image: NDArray[np.float32] | None = None
+    image_model: str = ""
 
 
 @dataclass
@@ -46,6 +58,8 @@ class Found:
     relaxed: list[str] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)
     allowed: int = 0
+    late: bool = False
+    """The pictures themselves were not looked through: the model for that was not ready in time."""
 
 
 class Searcher:
@@ -57,51 +71,47 @@ class Searcher:
         self._tag_of = tag_of
         self._frequencies = Frequencies()
 
-    def search(self, connection: Connection, plan: QueryPlan, vector: NDArray[np.float32] | None) -> Found:
+    def search(self, connection: Connection, plan: QueryPlan, meaning: Meaning) -> Found:
         """Relaxes in order where nothing is left: dates by ten days, town to region, and last the meaning."""
-        found = self._try(connection, plan, vector)
+        found = self._try(connection, plan, meaning)
         if len(found.ids):
             return found
         for relax in (self._wider_dates, self._wider_places, self._without_meaning):
-            relaxed = relax(connection, plan, vector)
+            relaxed = relax(connection, plan, meaning)
             if relaxed is not None and len(relaxed.ids):
                 return relaxed
         return found
 
     # -- relaxing ------------------------------------------------------------------------------------------------
 
-    def _wider_dates(self, connection: Connection, plan: QueryPlan, vector: NDArray[np.float32] | None) -> Found | None:
+    def _wider_dates(self, connection: Connection, plan: QueryPlan, meaning: Meaning) -> Found | None:
         if not plan.dates:
             return None
-        found = self._try(connection, plan, vector, widen_days=WIDER_DAYS)
+        found = self._try(connection, plan, meaning, widen_days=WIDER_DAYS)
         said = plan.dates[0].said or "those dates"
         found.relaxed.append(f"nothing was taken {_when(said)}, so up to {WIDER_DAYS} days before and after count too")
         return found
 
-    def _wider_places(
-        self, connection: Connection, plan: QueryPlan, vector: NDArray[np.float32] | None
-    ) -> Found | None:
+    def _wider_places(self, connection: Connection, plan: QueryPlan, meaning: Meaning) -> Found | None:
         if not plan.places_any:
             return None
         around = self._around(connection, plan.places_any)
         if not around:
             return None
-        found = self._try(connection, plan, vector, places=list(around))
+        found = self._try(connection, plan, meaning, places=list(around))
         name = plan.labels.get(f"places:{plan.places_any[0]}", plan.places_any[0])
         found.relaxed.append(
             f"nothing matched in {name} itself, so its surroundings ({', '.join(around.values())}) count too"
         )
         return found
 
-    def _without_meaning(
-        self, connection: Connection, plan: QueryPlan, vector: NDArray[np.float32] | None
-    ) -> Found | None:
+    def _without_meaning(self, connection: Connection, plan: QueryPlan, meaning: Meaning) -> Found | None:
         """Only where something definite is left to go by: a person, a place, a folder or a date."""
         definite = plan.people_all or plan.people_any or plan.places_any or plan.folders_any or plan.dates
         if not plan.semantic or not definite or plan.unknown_names or plan.unknown_places:
             return None
         bare = plan.model_copy(update={"semantic": "", "tags_any": []})
-        found = self._try(connection, bare, None)
+        found = self._try(connection, bare, Meaning())
         found.relaxed.append(f"none of them shows “{plan.semantic}” as far as is known")
         return found
 
@@ -126,7 +136,7 @@ class Searcher:
         self,
         connection: Connection,
         plan: QueryPlan,
-        vector: NDArray[np.float32] | None,
+        meaning: Meaning,
         *,
         widen_days: int = 0,
         places: list[str] | None = None,
@@ -146,7 +156,7 @@ class Searcher:
         if not allowed:
             return Found(np.empty(0, np.int64), np.empty(0, np.float32), left_out=masked.left_out)
         if plan.semantic.strip():
-            found = self._by_meaning(connection, words, plan, mask, vector, total)
+            found = self._by_meaning(connection, words, plan, mask, meaning, total)
         else:
             ids = np.flatnonzero(mask)
             found = Found(ids, np.ones(len(ids), np.float32))
@@ -170,54 +180,62 @@ class Searcher:
         words: WordSearch,
         plan: QueryPlan,
         mask: Mask,
-        vector: NDArray[np.float32] | None,
+        meaning: Meaning,
         total: int,
     ) -> Found:
+        """What holds the words, what is described alike and what looks like it, each ranked, fused by rank."""
+        text = self._index.text
         hits = words.find(plan.semantic, mask, total)
-        by_vector, cosines = self._nearest(connection, mask, vector) if vector is not None else _nothing()
-        cutoff = CUTOFFS.get(self._index.text_model, Cutoff(0.4, 0.5))
+        by_vector, cosines = text.nearest(connection, mask, meaning.text) if meaning.text is not None else _nothing()
+        cutoff = CUTOFFS.get(text.model, Cutoff(0.4, 0.5))
         near = by_vector[cosines >= (cutoff.beside if hits.whole else cutoff.alone)]
-        by_words = self._meant(connection, hits, vector, cutoff)[:MOST_HITS]
-        ids, scores = _fused(by_words, near)
+        seen, products = self._seen(connection, mask, meaning, beside=hits.whole)
+        by_words = self._meant(connection, hits, meaning.text, cutoff, seen)[:MOST_HITS]
+        ids, scores = _fused(by_words, near, seen)
+        likeness = dict(zip(seen.tolist(), np.round(products, 3).tolist(), strict=True))
+        likeness.update(zip(by_vector.tolist(), np.round(cosines, 3).tolist(), strict=True))
         return Found(
             ids,
             scores,
             words=hits.words,
             every=hits.every,
             with_words=set(by_words.tolist()),
-            likeness=dict(zip(by_vector.tolist(), np.round(cosines, 3).tolist(), strict=True)),
+            likeness=likeness,
         )
 
+    def _seen(
+        self, connection: Connection, mask: Mask, meaning: Meaning, *, beside: bool
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The photos that look like what was asked, best first, those under the model's line left out."""
+        images = self._index.images
+        if meaning.image is None or images is None or images.model != meaning.image_model:
+            return _nothing()  # another model has taken over meanwhile: two models' vectors are never compared
+        line = _line(images, meaning.image)
+        found, products = images.nearest(connection, mask, line.vector)
+        close = products >= (line.beside if beside else line.alone)
+        return found[close], products[close]
+
     def _meant(
-        self, connection: Connection, hits: WordHits, vector: NDArray[np.float32] | None, cutoff: Cutoff
+        self,
+        connection: Connection,
+        hits: WordHits,
+        vector: NDArray[np.float32] | None,
+        cutoff: Cutoff,
+        seen: NDArray[np.int64],
     ) -> NDArray[np.int64]:
         """The photos with the words, those first that also mean what was asked where the words give no order."""
         if vector is None or not len(hits.ids):
             return hits.ids
-        ids = hits.ids
+        text, ids = self._index.text, hits.ids
         if not hits.ranked:
-            ids = self._index.signs.by_nearness(ids, vector)
+            ids = text.signs.by_nearness(ids, vector)
         if hits.whole or len(hits.words) > 1:
             return ids
-        # One word of several was found: a hit on it alone must also mean something like the whole.
-        some = self._index.signs.by_nearness(ids, vector)[:MEANT_EXACTLY]
-        found, rows = vectors.get(connection, self._index.text_model, some.tolist())
+        # One word of several was found: a hit on it alone must also mean, or look, something like the whole.
+        some = text.signs.by_nearness(ids, vector)[:MEANT_EXACTLY]
+        found, rows = vectors.get(connection, text.model, some.tolist())
         close = found[rows @ vector >= cutoff.alone * 0.75] if len(found) else found
-        return ids[np.isin(ids, close)]
-
-    def _nearest(
-        self, connection: Connection, mask: Mask, vector: NDArray[np.float32]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """The nearest photos of the mask and their exact cosines, best first: sign bits first, then the vectors."""
-        signs = self._index.signs
-        vector = vector.astype(np.float32)
-        size = min(len(mask), signs.size)
-        ids = np.flatnonzero(mask[:size] & signs.known[:size])
-        ids = signs.likeliest(ids, vector, candidates(len(ids)))
-        found, rows = vectors.get(connection, self._index.text_model, ids.tolist())
-        cosines = rows @ vector if len(found) else np.empty(0, np.float32)
-        order = np.argsort(-cosines, kind="stable")
-        return found[order], cosines[order]
+        return ids[np.isin(ids, close) | np.isin(ids, seen)]
 
     @staticmethod
     def _not_meaning(words: WordSearch, plan: QueryPlan, mask: Mask, found: Found, masked: Masked) -> Found:
@@ -239,6 +257,13 @@ def _fused(*rankings: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.
     scores = np.bincount(which, weights=each, minlength=len(found))
     order = np.lexsort((first, -scores))
     return found[order], scores[order].astype(np.float32)
+
+
+def _line(images: ImageSpace, vector: NDArray[np.float32]) -> Line:
+    if images.judge is not None:
+        return images.judge.line(vector)
+    profile = by_model(images.model)
+    return usual_line(vector, profile.cosine if profile is not None else _USUAL_COSINE)
 
 
 def _nothing() -> tuple[NDArray[np.int64], NDArray[np.float32]]:
