@@ -1,6 +1,6 @@
 """From a published request to the retained `show` at another client, with many photos in the store.
 
-Run: python bench/ask_to_show.py [--photos 10000 100000] [--rounds 60] [--keep FOLDER]. The whole daemon with a real
+Run: python bench/ask_to_show.py [--photos 10000 100000] [--rounds 25] [--keep FOLDER]. The whole daemon with a real
 Mosquitto; the frame says hello over MQTT; a client in a process of its own publishes and waits. The library is that of
 bench/library.py, its photos share a few hundred real preview files, and every picture is rendered: no request shows a
 photo that was rendered before. Between requests it waits until what is rendered ahead is done.
@@ -266,7 +266,7 @@ async def measure_all(counts: list[int], top: Path, rounds: int) -> None:
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--photos", type=int, nargs="+", default=[10_000, 100_000])
-    arguments.add_argument("--rounds", type=int, default=60, help="requests per frame, with and without embedding")
+    arguments.add_argument("--rounds", type=int, default=25, help="requests per frame, with and without embedding")
     arguments.add_argument("--keep", type=Path, help="a folder in which the made libraries stay for the next run")
     arguments.add_argument("--client", action="store_true", help="run by this script itself")
     chosen = arguments.parse_args()

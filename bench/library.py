@@ -3,7 +3,7 @@
 A few thousand photos are described as framed describes them (`tag_words.words`, `describe`) and embedded with the real
 model. Larger libraries vary these: a photo is one of them moved along the difference of two others, so that the
 covariance of the vectors stays, by an amount drawn so that its neighbours are as near as those of really embedded
-descriptions. Run: python bench/library.py [--real 6000] compares both.
+descriptions. Run: python bench/library.py [--real 3600] compares both.
 """
 
 import argparse
@@ -338,7 +338,7 @@ def blocks(base: Scenes, count: int) -> Iterator[Vectors]:
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--real", type=int, default=4800, help="how many descriptions are embedded to compare with")
+    arguments.add_argument("--real", type=int, default=3600, help="how many descriptions are embedded to compare with")
     asyncio.run(compare(arguments.parse_args().real))
 
 
