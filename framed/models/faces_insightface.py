@@ -19,6 +19,11 @@ LEAST_SCORE = 0.5
 BATCHES = (1, 8, 64)
 """Crops are padded up to one of these, for the same reason."""
 _NUMBERS = 512
+_CROP_PX = 112
+_TEMPLATE = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
+)
+"""Where eyes, nose and mouth lie in the pictures that ArcFace was trained on (insightface `face_align`)."""
 
 
 class InsightFaces(Backend):
@@ -42,14 +47,12 @@ class InsightFaces(Backend):
         """Only the two nets of the five that the pack names; the others would triple the time of a face."""
         from insightface.model_zoo.arcface_onnx import ArcFaceONNX
         from insightface.model_zoo.scrfd import SCRFD
-        from insightface.utils import face_align
 
         folder = weights.path(WEIGHTS)
         detector, recogniser = str(folder / "det_10g.onnx"), str(folder / "w600k_r50.onnx")
         self._detector = SCRFD(detector, session=_session(detector, device), static_shape_sessions=False)
         self._detector.prepare(0, input_size=(DETECT_PX, DETECT_PX), det_thresh=LEAST_SCORE)
         self._recogniser = ArcFaceONNX(recogniser, session=_session(recogniser, device))
-        self._crop = face_align.norm_crop
 
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
         given: list[Any] = inputs["pixels"] if "pixels" in inputs else inputs["paths"]
@@ -78,7 +81,7 @@ class InsightFaces(Backend):
                 continue
             left, top, right, bottom, score = map(float, box)
             faces.append(face_look.described(pixels, (left, top, right, bottom), five.astype(np.float32), score))
-            crops.append(self._crop(blue_first, five, self._recogniser.input_size[0]))
+            crops.append(_aligned(blue_first, five))
         return faces, crops
 
     def _embed(self, crops: list[face_look.Pixels], context: Context) -> NDArray[np.float32]:
@@ -93,6 +96,24 @@ class InsightFaces(Backend):
 
     def unload(self) -> None:
         del self._detector, self._recogniser
+
+
+def _aligned(pixels: face_look.Pixels, points: NDArray[np.float32]) -> face_look.Pixels:
+    """The face turned and scaled so that its points lie where ArcFace learned them. InsightFace's own way goes through
+    a function that scikit-image is about to remove."""
+    import cv2
+
+    there = _TEMPLATE - _TEMPLATE.mean(axis=0)
+    here = (points - points.mean(axis=0)).astype(np.float64)
+    size = float((here**2).sum())
+    cos = float((here * there).sum()) / max(
+        size, 1e-9
+    )  # least squares over turn and scale (Umeyama 1991, in the plane)
+    sin = float((here[:, 0] * there[:, 1] - here[:, 1] * there[:, 0]).sum()) / max(size, 1e-9)
+    turn = np.array([[cos, -sin], [sin, cos]])
+    move = _TEMPLATE.mean(axis=0) - turn @ points.mean(axis=0)
+    cut: face_look.Pixels = cv2.warpAffine(pixels, np.column_stack([turn, move]), (_CROP_PX, _CROP_PX))
+    return cut
 
 
 def _session(path: str, device: str) -> Any:
