@@ -155,6 +155,37 @@ def frames(config: ConfigFile = None, data: Data = None, http_port: HttpPort = N
     terminal.show(answer, as_json, lambda: terminal.table(rows, columns, empty="No frame is known yet."))
 
 
+def people(
+    person: Annotated[str | None, typer.Argument(help="The id of somebody on the list.")] = None,
+    name: Annotated[str | None, typer.Argument(help="What this person is called from now on.")] = None,
+    config: ConfigFile = None,
+    data: Data = None,
+    http_port: HttpPort = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the people in the photos, or give one of them a name."""
+    at = remote.where(config, data, http_port)
+    if person is not None and name is not None:
+        named = call("person/name", {"id": person, "name": name}, at)
+        found = terminal.counted(int(named["photos"]), "photo")
+        terminal.show(named, as_json, lambda: terminal.say(f"{found} of {named['name']}."))
+        return
+    if person is not None:
+        answer = call("person/get", {"id": person}, at)
+        columns: tuple[str, ...] = ("face", "photo", "quality", "said_by")
+        terminal.show(answer, as_json, lambda: terminal.table(answer["items"], columns, empty="No face is known."))
+        return
+    answer = call("person/list", {}, at)
+
+    def words() -> None:
+        rows = [{**item, "name": item["name"] or "(no name yet)"} for item in answer["items"]]
+        terminal.table(rows, ("id", "name", "photos"), empty="Nobody was found in the photos yet.")
+        if answer["faces_alone"]:
+            terminal.say(f"{terminal.counted(int(answer['faces_alone']), 'face')} more, each seen once or not clearly.")
+
+    terminal.show(answer, as_json, words)
+
+
 def jobs(config: ConfigFile = None, data: Data = None, http_port: HttpPort = None, as_json: AsJson = False) -> None:
     """List the long work, the newest first."""
     answer = call("job/list", {}, remote.where(config, data, http_port))

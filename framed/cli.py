@@ -209,6 +209,7 @@ for _command in (
     asking.rescan,
     asking.photos,
     asking.frames,
+    asking.people,
     asking.jobs,
     asking.link,
     asking.account,
