@@ -1,6 +1,7 @@
 """What frames say and what people tell them: hello, report, commands, settings; and the frame requests."""
 
 import re
+import time
 import unicodedata
 from collections.abc import Callable, Sequence
 from itertools import count, islice
@@ -23,6 +24,8 @@ from framed.store import photos as photo_rows
 from framed.store.database import Database
 
 log = structlog.get_logger(__name__)
+
+_SKIPPED_S = 15.0
 
 Action = Literal[
     "next", "previous", "pause", "resume", "refresh", "favourite", "hide", "more_like_this", "undo", "identify"
@@ -230,6 +233,8 @@ class FrameHandler:
             known = "next, previous, pause, resume, refresh, favourite, hide, more_like_this, undo, identify"
             raise BadRequest(f"action: framed knows {known}.", field="action") from error
         if said.action in ("next", "previous"):
+            if said.action == "next":
+                await self._note_skip(frame_id)
             step = await self._player.move(frame_id, 1 if said.action == "next" else -1)
             return {"frame": frame_id, "photo": step.photo, "speech": step.said}
         if said.action in ("pause", "resume"):
@@ -242,6 +247,13 @@ class FrameHandler:
             await self._player.identify(frame_id)
             return {"frame": frame_id, "speech": f"{frame.name} shows its name."}
         return await self._about_photo(frame, said.action)
+
+    async def _note_skip(self, frame_id: str) -> None:
+        """A picture that is sent away as soon as it came is liked less; framed learns from it."""
+        state = await self._database.read(lambda c: rows.state(c, frame_id))
+        if state["photo_id"] is not None and state["shown_at"] and time.time() - state["shown_at"] < _SKIPPED_S:
+            skipped, playlist = state["photo_id"], state["playlist_id"]
+            await self._database.write(lambda c: rows.note(c, frame_id, skipped, playlist, "skip"))
 
     async def _about_photo(self, frame: Frame, action: str) -> dict[str, Any]:
         if action == "undo":

@@ -1,13 +1,15 @@
 """Step: shots of one moment: close in time and alike, from one camera. The best of a burst stands for it."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from framed.analysis.step import BatchStep, Outcome
 from framed.analysis.steps.tags import LIKENESS
 from framed.store import vectors
 from framed.store.photos import PhotoWork
+from framed.store.tables import faces
 from framed.store.tables import photos as table
 
 WINDOW_S = 20
@@ -69,12 +71,24 @@ def join(connection: Connection, photo_id: int) -> None:
 
 
 def choose_best(connection: Connection, burst: int) -> None:
-    """Favourites first, then quality, then the earliest."""
-    query = select(table.c.id, table.c.favourite, table.c.quality).where(
+    """Favourites first, then how good it is: sharp and well exposed, open eyes, and to the household's taste."""
+    eyes = (
+        select(func.min(faces.c.eyes_open))
+        .where(faces.c.photo_id == table.c.id, faces.c.eyes_open.is_not(None))
+        .scalar_subquery()
+    )
+    query = select(table.c.id, table.c.favourite, table.c.quality, table.c.aesthetic, eyes.label("eyes")).where(
         table.c.burst == burst, table.c.state != "gone", table.c.hidden.is_(False)
     )
     members = connection.execute(query).all()
     if not members:
         return
-    best = max(members, key=lambda m: (bool(m.favourite), round(m.quality or 0.0, 2), -m.id)).id
+    best = max(members, key=lambda m: (bool(m.favourite), round(_worth(m), 2), -m.id)).id
     connection.execute(update(table).where(table.c.burst == burst).values(burst_best=table.c.id == best))
+
+
+def _worth(member: Any) -> float:
+    """Of shots of one moment. What is not known of one counts as ordinary."""
+    eyes = 1.0 if member.eyes is None else float(member.eyes)
+    taste = 0.5 if member.aesthetic is None else float(member.aesthetic)
+    return float(member.quality or 0.0) + 0.4 * min(eyes, 1.0) + 0.3 * taste
