@@ -19,10 +19,11 @@ import psutil
 import structlog
 
 from framed.analysis.grouping import Grouping
-from framed.analysis.late import LateSteps
+from framed.analysis.late import MAX_ATTEMPTS, LateSteps
 from framed.analysis.pipeline import Pipeline
 from framed.analysis.previews import Previews
 from framed.analysis.steps import all_steps, late_steps
+from framed.analysis.steps.image_embedding import ImageEmbeddingStep
 from framed.analysis.tag_words import canonical_tag
 from framed.backends import Backends
 from framed.bus import Bus
@@ -60,6 +61,7 @@ from framed.parts import followed, limits, parts_of, redo
 from framed.playlists.ask import Asker
 from framed.playlists.explain import caption_of
 from framed.playlists.grammar import Name
+from framed.playlists.image_models import ImageModels
 from framed.playlists.index import LibraryIndex
 from framed.playlists.kept import Kept
 from framed.playlists.vocabulary import Names
@@ -233,6 +235,16 @@ class App:
             tag_of=canonical_tag,
             backend=config.models.text_embedding,
             clock=self._clock,
+        )
+        self.image_models = ImageModels(
+            database=self.database,
+            bus=self.bus,
+            compute=self.pool,
+            index=self.index,
+            backend=lambda: self.config.models.image_embedding,
+            version=ImageEmbeddingStep.version,
+            attempts=MAX_ATTEMPTS,
+            reopened=self.late.wake,
         )
 
     def _frame_names(self) -> list[Name]:
@@ -499,6 +511,8 @@ class App:
         self.background(self._build_index(), "index")
         await self.pipeline.start()
         self._stack.push_async_callback(self.pipeline.close)
+        await self.image_models.start()
+        self._stack.push_async_callback(self.image_models.close)
         await self.late.start()
         self._stack.push_async_callback(self.late.close)
         await self.grouping.start()

@@ -102,6 +102,7 @@ class _Follow:
 
     async def backends(self, old: Config, new: Config) -> None:
         await self._app.backends.look()
+        self._app.image_models.wake()
         await self._app.system.publish_info()
         await self._app.models.fetch_wished()
 

@@ -8,6 +8,7 @@ from framed.analysis.steps.description import DescriptionStep
 from framed.analysis.steps.duplicates import DuplicatesStep
 from framed.analysis.steps.faces import FacesStep
 from framed.analysis.steps.hash import HashStep
+from framed.analysis.steps.image_embedding import ImageEmbeddingStep
 from framed.analysis.steps.kind import KindStep
 from framed.analysis.steps.metadata import MetadataStep
 from framed.analysis.steps.ocr import OcrStep
@@ -45,6 +46,7 @@ def all_steps(
 def late_steps(*, database: Database, compute: Compute, previews: Previews, backends: dict[str, str]) -> list[LateStep]:
     """The deeper looks, in the order in which a household gains most from them; `off` leaves one out."""
     steps: dict[str, LateStep] = {
+        "image_embedding": ImageEmbeddingStep(compute, previews, backends.get("image_embedding", "auto")),
         "faces": FacesStep(compute, previews, backends.get("faces", "auto")),
         "ocr": OcrStep(compute, previews, backends.get("ocr", "auto")),
     }
