@@ -119,7 +119,7 @@ class ModelHandler:
     # -- work ----------------------------------------------------------------------------------------------------
 
     async def _queue(self, wanted: Weights, transaction: str | None) -> str:
-        """Who asks for what is being fetched already gets the same job."""
+        """Who asks for what is being fetched already waits for the same bytes, and has an answer of their own."""
         return await self._jobs.add(
             "models_pull", {"name": wanted.name}, dedupe_key=wanted.name, transaction=transaction
         )
