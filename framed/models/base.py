@@ -19,6 +19,9 @@ HostKind = Literal["cpu", "light", "model"]
 ``model``: one process per device; it holds the torch models.
 """
 
+Where = HostKind | Literal["daemon"]
+"""``daemon``: no host has a part in it; the step itself asks a server over the network, or computes nothing heavy."""
+
 
 class OutOfMemory(FramedError):
     """A call wanted more memory than its host may have, in RAM or on the device; a smaller one may still succeed."""
@@ -89,21 +92,26 @@ class Context:
             self._report(min(max(fraction, 0.0), 1.0), note)
 
 
-class Backend(ABC):
-    """One way to do one task. Made, loaded, run and unloaded in the main thread of a compute host only."""
+class Offer(ABC):
+    """One way to do one task, as the catalogue lists it."""
 
     task: ClassVar[str]
     name: ClassVar[str]
-    host: ClassVar[HostKind]
     model_id: ClassVar[str] = ""
     """Names the weights; vectors of different model ids are never compared. Empty where there is no model."""
-    memory_mb: ClassVar[int] = 0
-    """What a loaded instance occupies, for the host's memory budget; 0 where it is negligible."""
 
     @classmethod
     @abstractmethod
     def available(cls) -> str | None:
         """None where it can be used, else a sentence why not and the command that mends it. Imports nothing heavy."""
+
+
+class Backend(Offer):
+    """A way that computes. Made, loaded, run and unloaded in the main thread of a compute host only."""
+
+    host: ClassVar[HostKind]
+    memory_mb: ClassVar[int] = 0
+    """What a loaded instance occupies, for the host's memory budget; 0 where it is negligible."""
 
     @abstractmethod
     def load(self, options: dict[str, Any], device: str) -> None:
@@ -118,10 +126,18 @@ class Backend(ABC):
         return
 
 
-def backend_class(where: str) -> type[Backend]:
-    """The class at "module:Class". Raises ImportError, AttributeError or TypeError where there is no such backend."""
+def offer_class(where: str) -> type[Offer]:
+    """The class at "module:Class". Raises ImportError, AttributeError or TypeError where there is no such offer."""
     module, _, name = where.partition(":")
     found = getattr(importlib.import_module(module), name)
-    if not (isinstance(found, type) and issubclass(found, Backend)):
+    if not (isinstance(found, type) and issubclass(found, Offer)):
+        raise TypeError(f"{where} is not a Backend")
+    return found
+
+
+def backend_class(where: str) -> type[Backend]:
+    """An `offer_class` that computes. Raises TypeError where it does not."""
+    found = offer_class(where)
+    if not issubclass(found, Backend):
         raise TypeError(f"{where} is not a Backend")
     return found

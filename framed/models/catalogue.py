@@ -9,7 +9,7 @@ from typing import Literal, TypedDict
 import structlog
 
 from framed.errors import Unavailable
-from framed.models.base import HostKind, backend_class
+from framed.models.base import Where, offer_class
 
 log = structlog.get_logger(__name__)
 
@@ -26,7 +26,7 @@ class Entry:
     task: str
     backend: str
     where: str
-    host: HostKind
+    host: Where
     model_id: str = ""
     always: bool = False
 
@@ -66,6 +66,10 @@ BACKENDS: tuple[Entry, ...] = (
     Entry("ocr", "rapidocr", "framed.models.ocr_rapidocr:RapidOcr", "cpu", "pp-ocrv6-small"),
     Entry("faces", "insightface", "framed.models.faces_insightface:InsightFaces", "model", "arcface-w600k-r50"),
     Entry("faces", "dlib", "framed.models.faces_dlib:DlibFaces", "cpu", "dlib-resnet-v1"),
+    Entry("caption", "florence2", "framed.models.caption_florence2:Florence2", "model", "florence-2"),
+    Entry("caption", "ollama", "framed.models.caption_ollama:Ollama", "daemon"),
+    Entry("caption", "openai", "framed.models.caption_openai:OpenAi", "daemon"),
+    Entry("caption", "assembled", "framed.analysis.describe:describe", "daemon", always=True),
     Entry("places", "geonames", "framed.models.places_geonames:GeonamesPlaces", "light"),
 )
 
@@ -76,7 +80,7 @@ class Choice:
 
     backend: str
     model_id: str
-    host: HostKind
+    host: Where
     reason: str
 
 
@@ -146,7 +150,7 @@ def why_unavailable(entry: Entry) -> str | None:
     if entry.always:
         return None
     try:
-        return backend_class(entry.where).available()
+        return offer_class(entry.where).available()
     except Exception as error:  # whatever a broken third-party package raises on import, the daemon stays up
         log.warning("backend cannot be imported", task=entry.task, backend=entry.backend, exc_info=True)
         return f"It cannot be imported here ({type(error).__name__}: {error}); reinstall framed."

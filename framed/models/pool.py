@@ -231,6 +231,8 @@ class HostPool:
         entry = self._catalogue.entry(call.task, call.backend)
         if not self._running:
             raise Unavailable("The compute hosts are not running.")
+        if entry.host == "daemon":
+            raise Unavailable(f"{call.backend} does {call.task} without a compute host.")
         lane = self._lanes[entry.host]
         what = " ".join(filter(None, (f"{call.task}/{call.backend}", call.label)))
         message = {
