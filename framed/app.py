@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 import psutil
 import structlog
 
+from framed.analysis import tag_categories
 from framed.analysis.grouping import Grouping
 from framed.analysis.late import MAX_ATTEMPTS, LateSteps
 from framed.analysis.pipeline import Pipeline
@@ -57,7 +58,7 @@ from framed.mqtt.broker import Endpoint, ManagedBroker
 from framed.mqtt.client import MqttClient
 from framed.mqtt.settings import MqttSettings
 from framed.mqtt.topics import Topics
-from framed.parts import followed, limits, parts_of, redo
+from framed.parts import followed, limits, parts_of, redo, use_categories
 from framed.playlists.ask import Asker
 from framed.playlists.explain import caption_of
 from framed.playlists.grammar import Name
@@ -226,6 +227,7 @@ class App:
         self.index = LibraryIndex(database=self.database, text_model=text_model)
         self.names = Names(database=self.database, frames=lambda: self._frame_names())
         self.asker = Asker(
+        use_categories(self, tag_categories.read(config.tags.categories))
             database=self.database,
             index=self.index,
             names=self.names,

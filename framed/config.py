@@ -108,6 +108,17 @@ class Models(Section):
         return self.model_dump(exclude={"folder", "mirror", "offline"})
 
 
+class Tags(Section):
+    """`categories` is the file that says which tags make a category; `load` takes it from the folder of config.yaml."""
+
+    categories: Path | None = None
+
+    @field_validator("categories")
+    @classmethod
+    def _home(cls, value: Path | None) -> Path | None:
+        return value.expanduser() if value is not None else None
+
+
 class Slideshow(Section):
     interval_s: int = Field(300, ge=5, le=31 * 86_400)
     fit: Fit = "cover"
@@ -131,6 +142,7 @@ class Config(Section):
     cache: Cache = Cache()
     ask: Ask = Ask()
     models: Models = Models()
+    tags: Tags = Tags()
     compute: ComputeSettings = ComputeSettings()
     slideshow: Slideshow = Slideshow()
     frames: list[FrameConfig] = []
@@ -168,9 +180,21 @@ def load(path: Path | None, overrides: dict[str, Any] | None = None) -> Config:
         data, lines = read(path)
     merge(data, overrides or {})
     try:
-        return Config.model_validate(data)
+        config = Config.model_validate(data)
     except ValidationError as error:
         raise ConfigError(_sentences(error, name, lines)) from error
+    return _with_categories(config, path.parent if path is not None else Path())
+
+
+def _with_categories(config: Config, folder: Path) -> Config:
+    """A relative path is one from config.yaml; a file with a mistake is found now, not at the first question."""
+    if config.tags.categories is None:
+        return config
+    from framed.analysis import tag_categories
+
+    file = (folder / config.tags.categories).absolute()
+    tag_categories.read(file)
+    return config.model_copy(update={"tags": config.tags.model_copy(update={"categories": file})})
 
 
 def _sentences(error: ValidationError, file: str, lines: dict[Place, int]) -> str:

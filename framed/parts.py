@@ -1,5 +1,6 @@
 """The second half of the composition root: which part of a running framed follows which keys of the configuration."""
 
+import asyncio
 import os
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -7,6 +8,7 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from framed import logs
+from framed.analysis import tag_categories
 from framed.analysis.steps import all_steps, late_steps
 from framed.config import Config
 from framed.models.catalogue import PACKAGED
@@ -34,6 +36,7 @@ def parts_of(app: "App") -> list[Part]:
         Part(("ask", "models"), follow.requests),
         Part(("photos", "ask.hemisphere", "models"), follow.analysis),
         Part(("models",), follow.backends),
+        Part(("tags",), follow.tags, always=True),
         Part(("slideshow", "frames"), follow.frames),
         Part(("schedule", "location", "ask.timezone"), follow.schedule),
     ]
@@ -106,6 +109,14 @@ class _Follow:
         await self._app.system.publish_info()
         await self._app.models.fetch_wished()
 
+    async def tags(self, old: Config, new: Config) -> str | None:
+        """The file of categories may have been edited where its name has not."""
+        found = await asyncio.to_thread(tag_categories.read, new.tags.categories)
+        if found == self._app.index.categories:
+            return None
+        use_categories(self._app, found)
+        return "tags.categories"
+
     async def frames(self, old: Config, new: Config) -> None:
         show = new.slideshow
         await self._app.frame_handler.reconfigure(
@@ -114,6 +125,13 @@ class _Follow:
 
     async def schedule(self, old: Config, new: Config) -> None:
         self._app.schedule.reconfigure(entries=new.schedule, timezone=ZoneInfo(new.ask.timezone), location=new.location)
+
+
+def use_categories(app: "App", categories: tag_categories.Categories) -> None:
+    app.index.categories = categories
+    app.index.forget("tags")
+    app.names.categories = tuple(categories)
+    app.names.changed(now=True)
 
 
 def followed(config: Config) -> frozenset[bytes]:

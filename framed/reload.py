@@ -19,10 +19,14 @@ log = structlog.get_logger(__name__)
 
 
 class Part(NamedTuple):
-    """Part of framed that follows these keys: `library` stands for all below it. Called with the old and the new."""
+    """Part of framed that follows these keys: `library` stands for all below it. Called with the old and the new.
+
+    `always`: also where no key has changed, as it reads a file of its own; the answer is then what has changed there.
+    """
 
     keys: tuple[str, ...]
-    apply: Callable[[Config, Config], Awaitable[None]]
+    apply: Callable[[Config, Config], Awaitable[str | None]]
+    always: bool = False
 
 
 class Fixed(NamedTuple):
@@ -107,7 +111,7 @@ class Reload:
         done.changed = differing(old, new)
         self.config = new
         for part in self._parts:
-            if any(under(key, own) for key in done.changed for own in part.keys):
+            if part.always or any(under(key, own) for key in done.changed for own in part.keys):
                 await self._hand_over(part, old, new, done)
         self.problems = [*done.restart, *done.problems]
         log.info("the configuration was read again", changed=done.changed, restart=done.restart)
@@ -117,7 +121,9 @@ class Reload:
     async def _hand_over(part: Part, old: Config, new: Config, done: Reloaded) -> None:
         """What one part cannot do is said, and does not keep the others from theirs."""
         try:
-            await part.apply(old, new)
+            also = await part.apply(old, new)
+            if also is not None and also not in done.changed:
+                done.changed.append(also)
         except FramedError as error:
             log.error("a part did not take the new configuration", keys=part.keys, problem=error.message)
             done.problems.append(f"{' and '.join(part.keys)}: {error.message}")

@@ -12,6 +12,7 @@ from framed.analysis.pipeline import Pipeline
 from framed.analysis.reanalysis import Reanalysis
 from framed.analysis.steps.bursts import choose_best
 from framed.analysis.steps.duplicates import duplicates_of, without
+from framed.analysis.tag_categories import of_tags
 from framed.bus import Bus
 from framed.errors import BadRequest, UnknownPhoto
 from framed.events import FilesFound, PhotoAnalysed, PhotoChanged, PhotoGone
@@ -150,6 +151,7 @@ class PhotoHandler:
             "people": [{"id": person["id"], "name": person["name"]} for person in card["people"]],
             "places": [{"id": place["id"], "name": place["name"], "level": place["level"]} for place in card["places"]],
             "tags": card["tags"],
+            "categories": of_tags(self._index.categories, card["tags"]),
             "duplicate_of": uids.get(card["duplicate_of"]),
             "near_of": uids.get(card["near_of"]),
             "burst": uids.get(card["burst"]),

@@ -8,7 +8,7 @@ reader holds a snapshot, so no lock is needed: arrays are replaced when they gro
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -159,6 +159,8 @@ class LibraryIndex:
         self.built = asyncio.Event()
         self._members: dict[tuple[str, str], _Members] = {}
         self._changes: dict[int, list[int]] = {}  # generation → the photos it read again
+        self.categories: Mapping[str, frozenset[str]] = {}
+        """The tags of each category that people ask by."""
 
     @property
     def size(self) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
+from framed.playlists.categories import photos_of
 from framed.playlists.index import KINDS, NO_TIME, ORIENTATIONS, Columns, LibraryIndex
 from framed.playlists.plan import QueryPlan, Yearly
 
@@ -112,7 +113,7 @@ class Filters:
         if plan.only_people:
             mask &= ~self._others()
         if plan.some_people is not None:
-            mask &= (columns.people > 0) == plan.some_people
+            mask &= ((columns.people > 0) | self._category("people")) == plan.some_people
         if plan.dates:
             mask &= self._dates()
         if plan.yearly or plan.seasons:
@@ -146,7 +147,7 @@ class Filters:
         if plan.folders_none:
             reasons.append(("photos in other folders", self._of("folder", plan.folders_none)))
         for tag in plan.tags_none:
-            reasons.append((f"photos with {tag}", self._of("tag", [tag])))
+            reasons.append((f"photos with {tag}", self._of("tag", [tag]) | self._category(tag)))
         if plan.dates_none or plan.yearly_none:
             reasons.append(("photos from those dates", self._dates_none()))
         if plan.quality == "good":
@@ -166,6 +167,12 @@ class Filters:
 
     def _of(self, table: str, keys: Sequence[str]) -> Mask:
         return _members(self._index, self._connection, self._columns.size, table, keys)
+
+    def _category(self, name: str) -> Mask:
+        mask = np.zeros(self._columns.size, np.bool_)
+        ids = photos_of(self._index, self._connection, name)
+        mask[ids[ids < len(mask)]] = True
+        return mask
 
     def _dates(self) -> Mask:
         mask = np.zeros(self._columns.size, np.bool_)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from framed.models.openclip_profiles import by_model
+from framed.playlists import categories
 from framed.playlists.calibration import Line, usual_line
 from framed.playlists.index import ImageSpace, LibraryIndex
 from framed.playlists.masks import Filters, Mask, Masked
@@ -185,7 +186,7 @@ class Searcher:
     ) -> Found:
         """What holds the words, what is described alike and what looks like it, each ranked, fused by rank."""
         text = self._index.text
-        hits = words.find(plan.semantic, mask, total)
+        hits = categories.find(words, self._index, connection, plan, mask, total)
         by_vector, cosines = text.nearest(connection, mask, meaning.text) if meaning.text is not None else _nothing()
         cutoff = CUTOFFS.get(text.model, Cutoff(0.4, 0.5))
         near = by_vector[cosines >= (cutoff.beside if hits.whole else cutoff.alone)]

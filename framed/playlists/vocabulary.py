@@ -20,8 +20,10 @@ class Names:
     def __init__(self, *, database: Database, frames: Callable[[], Sequence[Name]]) -> None:
         self._database = database
         self._frames = frames
+        self.categories: tuple[str, ...] = ()
+        """Names of categories of tags, which are asked for as tags are."""
         self._compiled: Vocabulary | None = None
-        self._of: tuple[Named, list[Name]] = ({}, [])
+        self._of: tuple[Named, list[Name], tuple[str, ...]] = ({}, [], ())
         self._at = 0.0
         self._dirty = True
         self._lock = asyncio.Lock()
@@ -40,21 +42,22 @@ class Names:
             self._dirty = False
             found = await self._database.read(photos.vocabulary)
             frames = list(self._frames())
-            if self._compiled is None or (found, frames) != self._of:
+            if self._compiled is None or (found, frames, self.categories) != self._of:
                 # Most new photos bring no new name, and compiling thousands of them takes a tenth of a second.
-                self._compiled = await asyncio.to_thread(_compiled, found, frames)
-                self._of = found, frames
+                names = self.categories
+                self._compiled = await asyncio.to_thread(_compiled, found, frames, names)
+                self._of = found, frames, names
             self._at = time.monotonic()
             return self._compiled
 
 
-def _compiled(found: Named, frames: list[Name]) -> Vocabulary:
+def _compiled(found: Named, frames: list[Name], categories: tuple[str, ...]) -> Vocabulary:
     return Vocabulary(
         people=_names(found["people"]),
         places=_names(found["places"]),
         folders=_names(found["folders"]),
         frames=frames,
-        tags=[row[1] for row in found["tags"]],
+        tags=list(dict.fromkeys([*(row[1] for row in found["tags"]), *categories])),
     )
 
 

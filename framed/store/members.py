@@ -15,6 +15,9 @@ _OF = {
     "person": "from photo_people as m join people on people.id = m.person_id where people.slug = ?",
     "place": "from photo_places as m join places on places.id = m.place_id where places.slug = ?",
     "tag": "from photo_tags as m join tags on tags.id = m.tag_id where tags.name = ?",
+    "tags": (
+        "from photo_tags as m join tags on tags.id = m.tag_id where tags.name in (select value from json_each(?))"
+    ),
     # With the folders inside it, whose paths go on behind a slash.
     "folder": (
         "from folders as top join folders as inside on inside.root_id = top.root_id and "
@@ -25,7 +28,8 @@ _OF = {
 
 
 def members(connection: Connection, table: str, key: str, *, among: Sequence[int] | None = None) -> Ids:
-    """Photo ids, rising, by the slug of a person or place, a tag's name, or a folder's id; `among` these if given."""
+    """Photo ids, rising, by the slug of a person or place, a tag's name, tags' names as JSON, or a folder's id; `among`
+    these if given."""
     given: tuple[str, ...] = (key,)
     query = f"select group_concat(m.photo_id) {_OF[table]}"
     if among is not None:
