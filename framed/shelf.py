@@ -246,7 +246,7 @@ def state_of(wanted: Weights) -> tuple[str, str]:
     """Blocks. here, missing, partial (a pull broke off), damaged or outdated; and why, where it is not here."""
     manifest = weights.read_manifest(wanted.name)
     if manifest is None:
-        begun = (weights.folder() / wanted.name / NEW).is_dir()
+        begun = disk_use(weights.folder() / wanted.name / NEW) > 0
         return ("partial" if begun else "missing"), f"framed models pull {wanted.name}"
     if why := weights.missing(wanted.name):
         return "damaged", why
