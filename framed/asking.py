@@ -73,6 +73,41 @@ def search(
     terminal.show(answer, as_json, words)
 
 
+def similar(
+    photo: Annotated[str, typer.Argument(help="A photo's id, or the file.")],
+    by: Annotated[
+        str,
+        typer.Option(metavar="auto|embedding|face|hash", help="Its looks, who is in it, or nearly the same picture."),
+    ] = "auto",
+    limit: Annotated[int, typer.Option(metavar="NUMBER", min=1, max=200, help="The most to list.")] = 20,
+    config: ConfigFile = None,
+    data: Data = None,
+    http_port: HttpPort = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find photos like one photo."""
+    wanted = {"id": _id_of(photo), "by": by, "limit": limit}
+    answer = call("photo/similar", wanted, remote.where(config, data, http_port))
+
+    def words() -> None:
+        _print_items(answer)
+        if not answer["items"]:
+            terminal.say(str(answer.get("problem") or "Nothing else in the library is like it."))
+
+    terminal.show(answer, as_json, words)
+
+
+def _id_of(photo: str) -> str:
+    """A photo's id is the beginning of the SHA-256 of its file."""
+    path = Path(photo).expanduser()
+    if not path.is_file():
+        return photo
+    import hashlib
+
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
 def status(config: ConfigFile = None, data: Data = None, http_port: HttpPort = None, as_json: AsJson = False) -> None:
     """Say how framed is doing."""
     at = remote.where(config, data, http_port)

@@ -205,6 +205,7 @@ for _command in (
     asking.ask,
     asking.plan,
     asking.search,
+    asking.similar,
     asking.status,
     asking.rescan,
     asking.photos,

@@ -106,7 +106,7 @@ VERBS: dict[str, str] = {
     "photo/hide": "never show a photo again, or show it again",
     "photo/list": "photos by state; the failed ones with their reason",
     "photo/search": "words → photos, shown nowhere",
-    "photo/similar": "photos that look alike",
+    "photo/similar": "photos that look alike (embedding), show the same people (face) or are nearly the same (hash)",
     "photo/tag": "tags that a person gives",
     "playlist/delete": "forget a playlist",
     "playlist/get": "a playlist with its photos and reasons",

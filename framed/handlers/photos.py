@@ -22,9 +22,10 @@ from framed.library.scanner import Scanner
 from framed.playlists.ask import Asker, item_payload
 from framed.playlists.explain import speech
 from framed.playlists.index import LibraryIndex
+from framed.playlists.similar import By, Lookalikes
 from framed.playlists.vocabulary import Names
 from framed.router import Accepted, Request, answers
-from framed.store import overview, vectors
+from framed.store import overview
 from framed.store import photos as rows
 from framed.store.database import Database
 from framed.store.tables import photos as table
@@ -42,7 +43,10 @@ class PhotoSearch(Request):
 
 
 class PhotoSimilar(Request):
+    """`by`: its looks (embedding), the people in it (face), or being nearly the same picture (hash)."""
+
     id: str = Field(min_length=1, max_length=64)
+    by: By = "auto"
     limit: int = Field(20, ge=1, le=200)
 
 
@@ -110,6 +114,7 @@ class PhotoHandler:
         self._names = names
         self._asker = asker
         self._jobs = jobs
+        self._lookalikes = Lookalikes(database=database, index=index)
 
     def listen(self) -> None:
         self._bus.on(FilesFound, self._files_found)
@@ -178,26 +183,13 @@ class PhotoHandler:
 
     @answers("photo/similar", PhotoSimilar)
     async def similar(self, request: PhotoSimilar) -> dict[str, Any]:
-        """By the packaged likeness features; near duplicates come first by nature."""
-        from framed.analysis.steps.tags import LIKENESS
-
-        photo_id = await self._id(request.id)
-
-        def nearest(connection: Any) -> list[tuple[int, float]]:
-            _, own = vectors.get(connection, LIKENESS, [photo_id])
-            if not len(own):
-                return []
-            best: list[tuple[int, float]] = []
-            for ids, block in vectors.every(connection, LIKENESS):
-                like = block.astype("float32") @ own[0]
-                best += [(int(i), float(v)) for i, v in zip(ids, like, strict=True) if v > 0.5 and i != photo_id]
-                best = sorted(best, key=lambda pair: -pair[1])[: request.limit]
-            return best
-
-        found = await self._database.read(nearest)
-        cards = await self._database.read(lambda c: rows.cards(c, [photo for photo, _ in found]))
-        shown = [(p, v) for p, v in found if p in cards and not cards[p]["hidden"] and cards[p]["state"] != "gone"]
-        return {"items": [item_payload(cards[photo], value, ["looks alike"]) for photo, value in shown]}
+        """`by` says what they were found by; `problem`, where none were, why there was nothing to compare by."""
+        alike = await self._lookalikes.of(await self._id(request.id), request.by, request.limit)
+        cards = await self._database.read(lambda c: rows.cards(c, [found.photo for found in alike.found]))
+        items = [
+            item_payload(cards[found.photo], found.score, [found.why]) for found in alike.found if found.photo in cards
+        ]
+        return {"items": items, "by": alike.by, **({"problem": alike.problem} if alike.problem else {})}
 
     @answers("photo/favourite", PhotoFlag)
     async def favourite(self, request: PhotoFlag) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, exists, func, select
+from sqlalchemy import ColumnElement, Connection, exists, func, select, update
 
 from framed.store import late, settings, vectors
 from framed.store.photos import SHOWN
@@ -44,26 +44,28 @@ def put(connection: Connection, state: ImageModel) -> None:
 
 
 def make(connection: Connection, model: str, version: int) -> None:
-    """The step is to be done with this model: it counts as done for the photos that have its vector, and no others."""
-    connection.execute(delete(photo_steps).where(photo_steps.c.step == STEP))
+    """The step is to be done with this model: it counts as done for the photos that have its vector, and no others.
+    What was done with another one stays as an older version, so that whatever was made of it is made anew too."""
     query = (
         "insert into photo_steps (photo_id, step, version, state, attempts, result, at) "
-        "select photo_id, ?, ?, 'completed', 1, ?, ? from vectors join vector_models on id = model_id where name = ?"
+        "select photo_id, ?, ?, 'completed', 1, ?, ? from vectors join vector_models on id = model_id where name = ? "
+        "on conflict (photo_id, step) do update set "
+        "version = excluded.version, state = excluded.state, problem = null, result = excluded.result"
     )
-    result = json.dumps({"model": model})
-    connection.exec_driver_sql(query, (STEP, version, result, time.time(), model))
+    connection.exec_driver_sql(query, (STEP, version, json.dumps({"model": model}), time.time(), model))
+    connection.execute(update(photo_steps).where(photo_steps.c.step == STEP, ~_has(model)).values(version=0))
     put(connection, ImageModel(**{**get(connection).__dict__, "making": model}))
 
 
 def reopen(connection: Connection, model: str) -> int:
     """Photos whose step was finished with another model, as one was in flight when it changed, want it again."""
-    own = (
-        select(vector_rows.c.photo_id)
-        .join(vector_models)
-        .where(vector_models.c.name == model, vector_rows.c.photo_id == photo_steps.c.photo_id)
-    )
-    done = delete(photo_steps).where(photo_steps.c.step == STEP, photo_steps.c.state == "completed", ~exists(own))
-    return connection.execute(done).rowcount
+    done = (photo_steps.c.step == STEP, photo_steps.c.state == "completed", photo_steps.c.version > 0)
+    return connection.execute(update(photo_steps).where(*done, ~_has(model)).values(version=0)).rowcount
+
+
+def _has(model: str) -> ColumnElement[bool]:
+    own = select(vector_rows.c.photo_id).join(vector_models)
+    return exists(own.where(vector_models.c.name == model, vector_rows.c.photo_id == photo_steps.c.photo_id))
 
 
 def coverage(connection: Connection, model: str, *, version: int, attempts: int) -> Coverage:

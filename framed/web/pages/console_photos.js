@@ -98,9 +98,12 @@ function actions(photo) {
   const heart = button(photo.favourite ? '♥ Favourite' : '♡ Favourite', 'button quiet', () => decide('photo/favourite', uid, !photo.favourite, photo.favourite ? 'No favourite any more' : 'A favourite now'));
   heart.setAttribute('aria-pressed', String(!!photo.favourite));
   const hide = button(photo.hidden ? 'Show it again' : 'Hide', 'button quiet', () => decide('photo/hide', uid, !photo.hidden, photo.hidden ? 'It may be shown again' : 'It will not be shown again'));
-  const alike = button('More like this', 'button quiet', () => similar(uid));
+  const who = (photo.people || []).map((person) => person.name).join(' and ');
+  const alike = [button('More like this', 'button quiet', () => similar(uid, 'auto'))];
+  if (who) { alike.push(button('More of ' + who, 'button quiet', () => similar(uid, 'face'))); }
+  if (photo.duplicate_of || photo.near_of) { alike.push(button('Nearly the same', 'button quiet', () => similar(uid, 'hash'))); }
   const show = frames.map((frame) => button('Show on ' + frame.name, 'button quiet', () => attempt(call('playlist/set', { frame: frame.frame, photos: [uid] }), 'Now on ' + frame.name)));
-  at('photo-actions').replaceChildren(heart, hide, alike, ...(photo.hidden ? [] : show));
+  at('photo-actions').replaceChildren(heart, hide, ...alike, ...(photo.hidden ? [] : show));
 }
 
 function decide(verb, uid, on, done) {
@@ -111,12 +114,14 @@ function decide(verb, uid, on, done) {
   });
 }
 
-function similar(uid) {
-  call('photo/similar', { id: uid }).then((answer) => {
+const ALIKE = { embedding: 'These look alike.', face: 'These show the same people.', hash: 'These are nearly the same picture.' };
+
+function similar(uid, by) {
+  call('photo/similar', { id: uid, by }).then((answer) => {
     const items = itemsOf(answer);
     at('photo').close();
     showNewWish();
-    showAnswer({ speech: items.length ? 'These look alike.' : 'Nothing else in the library looks like it.', items: items.length ? [{ photo: uid, why: ['the one you chose'] }, ...items] : [] }, { offer: true });
+    showAnswer({ speech: answer.data.problem || (items.length ? ALIKE[answer.data.by] : 'Nothing else in the library is like it.'), items: items.length ? [{ photo: uid, why: ['the one you chose'] }, ...items] : [] }, { offer: true });
     at('answer').scrollIntoView({ behavior: 'smooth', block: 'start' });
   }, (error) => toast(error.message));
 }
