@@ -66,6 +66,8 @@ BACKENDS: tuple[Entry, ...] = (
     Entry("ocr", "rapidocr", "framed.models.ocr_rapidocr:RapidOcr", "cpu", "pp-ocrv6-small"),
     Entry("faces", "insightface", "framed.models.faces_insightface:InsightFaces", "model", "arcface-w600k-r50"),
     Entry("faces", "dlib", "framed.models.faces_dlib:DlibFaces", "cpu", "dlib-resnet-v1"),
+    Entry("aesthetics", "v25", "framed.models.aesthetics_v25:AestheticsV25", "model", "aesthetic-predictor-v2-5"),
+    Entry("aesthetics", "laion", "framed.models.aesthetics_laion:AestheticsLaion", "model", "laion-sac-logos-ava1-l14"),
     Entry("caption", "florence2", "framed.models.caption_florence2:Florence2", "model", "florence-2"),
     Entry("caption", "ollama", "framed.models.caption_ollama:Ollama", "daemon"),
     Entry("caption", "openai", "framed.models.caption_openai:OpenAi", "daemon"),

@@ -2,6 +2,7 @@
 
 from framed.analysis.previews import Previews
 from framed.analysis.step import LateStep, Step
+from framed.analysis.steps.aesthetics import AestheticsStep
 from framed.analysis.steps.bursts import BurstsStep
 from framed.analysis.steps.colours import ColoursStep
 from framed.analysis.steps.description import DescriptionStep
@@ -18,6 +19,7 @@ from framed.analysis.steps.preview import PreviewStep
 from framed.analysis.steps.quality import QualityStep
 from framed.analysis.steps.tags import TagsStep
 from framed.analysis.steps.text_embedding import TextEmbeddingStep
+from framed.analysis.steps.traits import TraitsStep
 from framed.models.base import Compute
 from framed.store.database import Database
 
@@ -47,7 +49,10 @@ def late_steps(*, database: Database, compute: Compute, previews: Previews, back
     """The deeper looks, in the order in which a household gains most from them; `off` leaves one out."""
     steps: dict[str, LateStep] = {
         "image_embedding": ImageEmbeddingStep(compute, previews, backends.get("image_embedding", "auto")),
+        "traits": TraitsStep(database, compute, backends.get("image_embedding", "auto")),
         "faces": FacesStep(compute, previews, backends.get("faces", "auto")),
         "ocr": OcrStep(compute, previews, backends.get("ocr", "auto")),
+        "aesthetics": AestheticsStep(compute, previews, backends.get("aesthetics", "auto")),
     }
-    return [step for task, step in steps.items() if backends.get(task) != "off"]
+    off = {task for task, backend in backends.items() if backend == "off"}
+    return [step for task, step in steps.items() if not off & {task, *step.needs}]
