@@ -29,6 +29,10 @@ class DescriptionFacts(BaseModel):
     people: list[str] = Field(default_factory=list)
     tags: list[tuple[str, float]] = Field(default_factory=list)
     """Everyday words and how sure they are, 0 to 1."""
+    also_tags: list[str] = Field(default_factory=list)
+    """Words that it may be found by, not sure enough to be said."""
+    traits: list[str] = Field(default_factory=list)
+    """Scene, style, mood, composition, subject and palette, in words."""
     kind: str = "photo"
     places: list[PlaceName] = Field(default_factory=list)
     """The first is where it was taken, the others are near."""
@@ -460,14 +464,14 @@ _NO_NAMES = frozenset(
 
 def _search_text(facts: DescriptionFacts) -> str:
     parts: list[str] = [*facts.people]
-    for name, _ in facts.tags:
+    for name in (*(name for name, _ in facts.tags), *facts.also_tags):
         parts += [name, *tag_words.synonyms(name), *tag_words.wider(name)]
     parts += [*facts.keywords, facts.title or "", facts.caption or ""]
     for place in facts.places:
         parts += [part for part in (place.name, place.county, place.region, place.country) if part]
     parts += [*_words_of_path(facts.folder, years=True), *_words_of_path(facts.file_name), facts.camera or ""]
     parts += [*_time_words(facts), _KIND_WORDS.get(facts.kind, facts.kind), facts.orientation or ""]
-    parts += [*facts.colours, *facts.quality, (facts.text or "")[:_MOST_TEXT]]
+    parts += [*facts.colours, *facts.traits, *facts.quality, (facts.text or "")[:_MOST_TEXT]]
     return " ".join(_once(_clean(part) for part in parts))
 
 

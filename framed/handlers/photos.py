@@ -25,7 +25,7 @@ from framed.playlists.index import LibraryIndex
 from framed.playlists.similar import By, Lookalikes
 from framed.playlists.vocabulary import Names
 from framed.router import Accepted, Request, answers
-from framed.store import overview
+from framed.store import overview, traits
 from framed.store import photos as rows
 from framed.store.database import Database
 from framed.store.tables import photos as table
@@ -156,6 +156,7 @@ class PhotoHandler:
             "people": [{"id": person["id"], "name": person["name"]} for person in card["people"]],
             "places": [{"id": place["id"], "name": place["name"], "level": place["level"]} for place in card["places"]],
             "tags": card["tags"],
+            "traits": await self._database.read(lambda c: traits.of(c, photo_id)),
             "categories": of_tags(self._index.categories, card["tags"]),
             "duplicate_of": uids.get(card["duplicate_of"]),
             "near_of": uids.get(card["near_of"]),

@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from framed.analysis.step import BatchStep, Outcome
 from framed.store import photos as store_photos
+from framed.store import traits
 from framed.store.photos import PhotoWork
 
 
@@ -24,15 +25,26 @@ class DescriptionStep(BatchStep):
 
     def _describe(self, photo: PhotoWork) -> Outcome:
         from framed.analysis.describe import describe
+        from framed.analysis.traits import MEASURED_VALUES, of_facts
 
         said = describe(facts_of(photo, self._hemisphere))
         result = {"caption": said.caption, "meaning": said.meaning}
+        measured = of_facts(photo.results)
 
         def store(connection: Connection) -> None:
             store_photos.set_values(connection, photo.id, {"caption": said.caption})
             store_photos.set_text(connection, photo.id, said.search_text)
+            traits.put(connection, photo.id, measured, measured=True, measured_values=MEASURED_VALUES)
 
         return Outcome("completed", result, store=store)
+
+
+def _traits(photo: PhotoWork) -> list[str]:
+    """What measurements and sentences said, in the words that people may use for it."""
+    from framed.analysis.traits import of_facts, search_words
+
+    said = photo.results.get("traits", {}).get("traits", [])
+    return search_words([value for _, value, _ in (*said, *of_facts(photo.results))])
 
 
 def facts_of(photo: PhotoWork, hemisphere: Literal["north", "south"]) -> Any:
@@ -44,6 +56,8 @@ def facts_of(photo: PhotoWork, hemisphere: Literal["north", "south"]) -> Any:
     return DescriptionFacts(
         people=list(dict.fromkeys(names)),
         tags=[(name, score) for name, score in photo.results.get("tags", {}).get("tags", [])],
+        also_tags=[name for name, _ in photo.results.get("traits", {}).get("tags", [])],
+        traits=_traits(photo),
         kind=photo.results.get("kind", {}).get("name", "photo"),
         places=photo.results.get("places", {}).get("places", []),
         taken_local=meta.get("taken_local"),

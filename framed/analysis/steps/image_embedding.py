@@ -51,14 +51,16 @@ class ImageEmbeddingStep(LateStep):
         answer = await self._compute.run(
             Call(task=self.name, backend=chosen.backend, inputs={"paths": paths}, timeout_s=300.0)
         )
-        return [_outcome(photo.id, row, chosen) for photo, row in zip(photos, answer["vectors"], strict=True)]
+        return [_outcome(photo, row, chosen) for photo, row in zip(photos, answer["vectors"], strict=True)]
 
 
-def _outcome(photo_id: int, vector: "np.ndarray[tuple[int], np.dtype[np.float32]]", chosen: Choice) -> Outcome:
+def _outcome(photo: PhotoWork, vector: "np.ndarray[tuple[int], np.dtype[np.float32]]", chosen: Choice) -> Outcome:
     if not np.isfinite(vector).all():
         return Outcome("failed", problem=f"{chosen.backend} gave no numbers for this picture.")
 
     def store(connection: Connection) -> None:
-        vectors.put(connection, chosen.model_id, [(photo_id, vector)])
+        vectors.put(connection, chosen.model_id, [(photo.id, vector)])
 
-    return Outcome("completed", {"model": chosen.model_id}, store=store)
+    others = photo.results.get("traits", {}).get("model") not in (None, chosen.model_id)
+    refresh = ("traits",) if others else ()  # what another model saw in it is compared again in the new one's space
+    return Outcome("completed", {"model": chosen.model_id}, store=store, refresh=refresh)
