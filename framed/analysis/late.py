@@ -6,10 +6,11 @@ to be had no row is written: the photo simply still lacks the step, and gets it 
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict
 
 import structlog
 from sqlalchemy import Connection
@@ -26,9 +27,30 @@ from framed.store.photos import PhotoWork, StepRow
 log = structlog.get_logger(__name__)
 
 MAX_ATTEMPTS = 3
-_LOOK_AGAIN_S = 30.0
 _BUSY_S = 0.5
-_REST_S = 60.0
+_MOST_AGAIN = 1_000
+_RECENT = 0.2
+"""How much the last batch counts in what a photo is expected to take."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds between looks where nothing is left; between looks at the whole library, which is when a photo that
+    failed is tried again; and for which a step rests whose backend could not be had."""
+
+    look_s: float = 30.0
+    whole_s: float = 900.0
+    rest_s: float = 60.0
+
+
+class Outlook(TypedDict):
+    """One step: how many photos lack it, when it will be through (the steps before it come first; None: not known
+    yet), and why it rests, where it does."""
+
+    step: str
+    left: int
+    eta_s: int | None
+    problem: str | None
 
 
 class LateSteps:
@@ -42,21 +64,26 @@ class LateSteps:
         steps: Sequence[LateStep],
         busy: Callable[[], bool],
         refresh: Callable[[], None],
+        pace: Pace = Pace(),
     ) -> None:
         """`busy`: the pipeline has photos to bring to the frames first. `refresh`: photos were reopened for it."""
         self.steps = list(steps)
         self.step_ms: Counter[str] = Counter()
         self.done: Counter[str] = Counter()
+        self.running: str | None = None
+        self.paused = False
         self._database = database
         self._bus = bus
         self._busy = busy
         self._refresh = refresh
+        self._pace = pace
         self._woken = asyncio.Event()
-        self._after: dict[str, int] = {}
-        self._rests_until: dict[str, float] = {}
+        self._after: dict[str, int] = {}  # the id up to which no photo lacks the step, but for these
+        self._again: defaultdict[str, set[int]] = defaultdict(set)
+        self._whole_at = time.monotonic()
+        self._rests: dict[str, tuple[float, str]] = {}  # until when, and why
+        self._each_s: dict[str, float] = {}
         self._loop: asyncio.Task[None] | None = None
-        self.running: str | None = None
-        self.paused = False
 
     async def start(self) -> None:
         self._loop = asyncio.create_task(self._run(), name="late steps")
@@ -66,17 +93,38 @@ class LateSteps:
             self._loop.cancel()
             await asyncio.gather(self._loop, return_exceptions=True)
 
-    def wake(self) -> None:
-        """Look again from the first photo on."""
-        self._after.clear()
+    def wake(self, photo_id: int | None = None) -> None:
+        """Look again: at this photo and those after it, or at every one, resting steps too."""
+        if photo_id is None:
+            self._after.clear()
+            self._again.clear()
+            self._rests.clear()
+        else:
+            for step in self.steps:
+                self._look_at(step.name, [photo_id])
         self._woken.set()
 
     async def left(self) -> dict[str, int]:
         """How many photos still lack each step that can be done now."""
-        usable = {step.name: step.version for step in self.steps if step.unavailable() is None}
+        usable = {step.name: step.version for step in self.steps if await _possible(step)}
         return await self._database.read(
             lambda c: {name: rows.count(c, name, version, MAX_ATTEMPTS) for name, version in usable.items()}
         )
+
+    async def outlook(self) -> list[Outlook]:
+        """What is left and how long it takes, in the order in which it is done; nothing for steps that are through."""
+        found: list[Outlook] = []
+        eta_s: float | None = 0.0
+        for name, left in (await self.left()).items():
+            if not left:
+                continue
+            each_s = self._each_s.get(name)
+            problem = self._resting(name)
+            eta_s = None if eta_s is None or each_s is None or problem else eta_s + left * each_s
+            found.append(
+                Outlook(step=name, left=left, eta_s=round(eta_s) if eta_s is not None else None, problem=problem)
+            )
+        return found
 
     async def _run(self) -> None:
         while True:
@@ -90,40 +138,73 @@ class LateSteps:
                 log.exception("the deeper analysis failed; it is tried again")
                 worked = False
             if not worked:
-                try:
-                    await asyncio.wait_for(self._woken.wait(), _BUSY_S if self._busy() else _LOOK_AGAIN_S)
-                except TimeoutError:
-                    continue  # a wake may have been missed
+                self.running = None
+                await self._wait(_BUSY_S if self._held() else self._pace.look_s)
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._woken.wait(), seconds)
+        except TimeoutError:
+            now = time.monotonic()
+            if now - self._whole_at >= self._pace.whole_s:  # a wake may have been missed, what failed may go now
+                self._whole_at = now
+                self._after.clear()
+                self._again.clear()
+
+    def _held(self) -> bool:
+        return self.paused or self._busy()
+
+    def _resting(self, name: str) -> str | None:
+        until, problem = self._rests.get(name, (0.0, ""))
+        return problem if time.monotonic() < until else None
+
+    def _rest(self, step: LateStep, problem: str, photos: Sequence[PhotoWork]) -> None:
+        log.warning("a step rests", step=step.name, problem=problem, seconds=self._pace.rest_s)
+        self._rests[step.name] = (time.monotonic() + self._pace.rest_s, problem)
+        self._look_at(step.name, [photo.id for photo in photos])
+
+    def _look_at(self, name: str, ids: Sequence[int]) -> None:
+        """Photos that were passed are remembered one by one: going back would look through all those after them."""
+        again = self._again[name]
+        again.update(photo_id for photo_id in ids if photo_id <= self._after.get(name, 0))
+        if len(again) > _MOST_AGAIN:
+            self._after[name] = min(again) - 1
+            again.clear()
 
     async def _round(self) -> bool:
         """One batch of the first step that has work; False where none has. One at a time: newcomers come first."""
         for step in self.steps:
-            if self.paused or self._busy():
+            if self._held():
                 return False
-            if step.unavailable() is not None or time.monotonic() < self._rests_until.get(step.name, 0.0):
+            if self._resting(step.name) is not None or not await _possible(step):
                 continue
-            batch = await self._database.read(
-                partial(
-                    rows.work,
-                    step=step.name,
-                    version=step.version,
-                    needs=step.needs,
-                    attempts=MAX_ATTEMPTS,
-                    limit=step.batch,
-                    after=self._after.get(step.name, 0),
-                )
-            )
+            batch = await self._next(step)
             if batch:
                 try:
                     await self._run_step(step, batch)
                 except Unavailable as error:
-                    log.warning("a step rests", step=step.name, problem=error.message)
-                    self._rests_until[step.name] = time.monotonic() + _REST_S
+                    self._rest(step, error.message, batch)
                     continue
-                self._after[step.name] = max(photo.id for photo in batch)
                 return True
-            self.running = None
         return False
+
+    async def _next(self, step: LateStep) -> list[PhotoWork]:
+        """The next photos that lack the step; none where all have it, or where the pipeline wants its turn."""
+        name = step.name
+        about: dict[str, Any] = {"step": name, "version": step.version, "needs": step.needs, "attempts": MAX_ATTEMPTS}
+        while not self._held():
+            if again := sorted(self._again[name])[: step.batch]:
+                self._again[name].difference_update(again)
+                if found := await self._database.read(partial(rows.work_among, ids=again, **about)):
+                    return found
+                continue
+            after = self._after.get(name, 0)
+            look = await self._database.read(partial(rows.work, limit=step.batch, after=after, **about))
+            if self._after.get(name, 0) == after:  # else it was sent back meanwhile
+                self._after[name] = look.reached
+            if look.photos or look.end:
+                return look.photos
+        return []
 
     async def _run_step(self, step: LateStep, batch: list[PhotoWork]) -> None:
         began = time.monotonic()
@@ -141,21 +222,54 @@ class LateSteps:
                 log.exception("a step failed", step=step.name, photo=batch[0].uid)
             problem = error.message if isinstance(error, FramedError) else f"{step.name} failed on this photo."
             outcomes = [Outcome("failed", problem=problem)]
-        self.step_ms[step.name] += round((time.monotonic() - began) * 1000)
-        self.done[step.name] += len(batch)
-        await self._database.write(partial(_store, step=step, batch=batch, outcomes=outcomes))
-        for photo, outcome in zip(batch, outcomes, strict=True):
+        pairs = list(zip(batch, outcomes, strict=True))
+        done = [pair for pair in pairs if pair[1].state != "unavailable"]
+        self._count(step, time.monotonic() - began, len(done))
+        followers = self._followers(step.name)
+        await self._database.write(partial(_store, step=step, done=done, followers=followers))
+        for photo, outcome in done:
             self._bus.emit(StepChanged(photo.uid, step.name, outcome.state, outcome.problem))
-        if any(outcome.refresh for outcome in outcomes):
+        for name in followers:
+            self._look_at(name, [photo.id for photo in batch])
+        if any(outcome.refresh for _, outcome in done):
             self._refresh()
+        if undone := [(photo, outcome.problem) for photo, outcome in pairs if outcome.state == "unavailable"]:
+            problem = undone[0][1] or f"{step.name} cannot be done now."
+            self._rest(step, problem, [photo for photo, _ in undone])
+
+    def _count(self, step: LateStep, seconds: float, photos: int) -> None:
+        self.step_ms[step.name] += round(seconds * 1000)
+        self.done[step.name] += photos
+        if photos:
+            each_s = seconds / photos
+            self._each_s[step.name] = self._each_s.get(step.name, each_s) * (1 - _RECENT) + each_s * _RECENT
+
+    def _followers(self, name: str) -> set[str]:
+        """The late steps that read what this one found, and those that read theirs."""
+        found: set[str] = set()
+        for step in self.steps:  # in the order of the list, each comes after what it needs
+            if {name, *found} & set(step.needs):
+                found.add(step.name)
+        return found
 
 
-def _store(connection: Connection, *, step: LateStep, batch: Sequence[PhotoWork], outcomes: Sequence[Outcome]) -> None:
-    for photo, outcome in zip(batch, outcomes, strict=True):
+async def _possible(step: LateStep) -> bool:
+    """Off the loop: it looks for weights on a disk."""
+    return await asyncio.to_thread(step.unavailable) is None
+
+
+def _store(
+    connection: Connection, *, step: LateStep, done: Sequence[tuple[PhotoWork, Outcome]], followers: set[str]
+) -> None:
+    for photo, outcome in done:
         if outcome.store is not None:
             outcome.store(connection)
         row: Any = StepRow(step.name, step.version, outcome.state, outcome.result, outcome.problem)
         photos.set_steps(connection, photo.id, [row])
+        stale = set(outcome.refresh)
+        if step.name in photo.steps:  # found anew: what was made of it is out of date
+            stale |= followers
+        if stale:
+            photos.drop_steps(connection, photo.id, stale)
         if outcome.refresh:
-            photos.drop_steps(connection, photo.id, outcome.refresh)
             photos.set_values(connection, photo.id, {"state": "pending"})

@@ -15,7 +15,8 @@ from sqlalchemy import Connection
 from framed.store.photos import PhotoWork
 
 State = Literal["completed", "failed", "unavailable", "skipped"]
-"""skipped: there was nothing to do for this photo (no GPS, no text). unavailable: its backend cannot be had now."""
+"""skipped: there was nothing to do for this photo (no GPS, no text). unavailable: its backend cannot be had now; of a
+late step no row is written then, and the step rests for a while."""
 
 
 @dataclass(frozen=True)

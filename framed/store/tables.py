@@ -107,6 +107,7 @@ photos = Table(
     Column("favourite", Boolean, nullable=False, default=False, server_default=text("0")),
     Column("hidden", Boolean, nullable=False, default=False, server_default=text("0")),
     Index("photos_todo", "state", "id", sqlite_where=text("state in ('pending', 'analysing')")),
+    Index("photos_state", "state"),
     Index("photos_taken", "taken"),
 )
 
@@ -122,6 +123,8 @@ photo_steps = Table(
     Column("result", JSON),
     Column("at", Float, nullable=False),
     Index("photo_steps_failed", "step", "state", sqlite_where=text("state <> 'completed'")),
+    # What is undone is asked of this alone: the table itself is as large as all results together.
+    Index("photo_steps_done", "step", "photo_id", "version", "state", "attempts"),
     sqlite_with_rowid=False,
 )
 

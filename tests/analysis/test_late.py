@@ -1,0 +1,369 @@
+"""The deeper looks over a real store, with steps that do what the test says."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from framed.analysis.late import MAX_ATTEMPTS, LateSteps, Pace
+from framed.analysis.step import LateStep, Outcome
+from framed.bus import Bus
+from framed.errors import BadPhoto, Unavailable
+from framed.events import StepChanged
+from framed.store import late as rows
+from framed.store import photos
+from framed.store.database import Database
+from framed.store.photos import PhotoWork, StepRow
+from framed.store.tables import photos as table
+
+QUICK = Pace(look_s=0.02, whole_s=0.0, rest_s=0.05)
+"""Every look is one at the whole library: what failed is tried again at once."""
+ONCE = Pace(look_s=0.02, whole_s=3600.0, rest_s=3600.0)
+
+
+class Fake(LateStep):
+    """Completes every photo, unless `does` says otherwise."""
+
+    def __init__(
+        self,
+        name: str,
+        does: Callable[[PhotoWork], Outcome] = lambda photo: Outcome("completed", {"of": photo.id}),
+        *,
+        needs: tuple[str, ...] = ("preview",),
+        version: int = 1,
+        batch: int = 4,
+    ) -> None:
+        self.name, self.needs, self.version, self.batch = name, needs, version, batch  # type: ignore[misc]
+        self.does = does
+        self.why_not: str | None = None
+        self.batches: list[list[int]] = []
+        self.seen: Counter[int] = Counter()
+        self.hold: asyncio.Event | None = None
+
+    def unavailable(self) -> str | None:
+        return self.why_not
+
+    async def run(self, photos: Sequence[PhotoWork]) -> list[Outcome]:
+        self.batches.append([photo.id for photo in photos])
+        self.seen.update(self.batches[-1])
+        if self.hold is not None:
+            await self.hold.wait()
+        return [self.does(photo) for photo in photos]
+
+
+class Shelf:
+    """A store of photos that are through the pipeline, and what runs late steps over it."""
+
+    def __init__(self, database: Database, bus: Bus) -> None:
+        self.database, self.bus = database, bus
+        self.busy = False
+        self.refreshed = 0
+        self.running: list[LateSteps] = []
+        self.heard: list[StepChanged] = []
+
+    async def photos(self, *ids: int, state: str = "completed", steps: Sequence[str] = ("preview",)) -> None:
+        def add(connection: Any) -> None:
+            for number in ids:
+                values = {"id": number, "state": state}
+                connection.execute(
+                    table.insert().values(sha256=b"%032d" % number, uid=f"{number:016x}", added_at=0.0, **values)
+                )
+                done = [StepRow(step, 1, "completed", {}) for step in steps]
+                photos.set_steps(connection, number, done)
+
+        await self.database.write(add)
+
+    async def start(self, *steps: Fake, pace: Pace = ONCE) -> LateSteps:
+        late = LateSteps(
+            database=self.database,
+            bus=self.bus,
+            steps=steps,
+            busy=lambda: self.busy,
+            refresh=self._refresh,
+            pace=pace,
+        )
+        self.running.append(late)
+        await late.start()
+        return late
+
+    def _refresh(self) -> None:
+        self.refreshed += 1
+
+    async def states(self, step: str) -> dict[int, tuple[str, int]]:
+        def read(connection: Any) -> dict[int, tuple[str, int]]:
+            found = connection.exec_driver_sql(
+                "select photo_id, state, attempts from photo_steps where step = ?", (step,)
+            )
+            return {row[0]: (row[1], row[2]) for row in found}
+
+        return await self.database.read(read)
+
+
+@pytest.fixture
+async def shelf(tmp_path: Path) -> AsyncIterator[Shelf]:
+    database, bus = Database(tmp_path / "framed.db"), Bus()
+    await database.start()
+    bus.start()
+    made = Shelf(database, bus)
+
+    async def hear(event: StepChanged) -> None:
+        made.heard.append(event)
+
+    bus.on(StepChanged, hear)
+    yield made
+    for late in made.running:
+        await late.close()
+    await bus.close()
+    await database.close()
+
+
+async def until(check: Callable[[], Any]) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            found = check()
+            if asyncio.iscoroutine(found):
+                found = await found
+            if found:
+                return
+            await asyncio.sleep(0.005)
+
+
+def through(late: LateSteps) -> Callable[[], Any]:
+    async def check() -> bool:
+        return not any((await late.left()).values())
+
+    return check
+
+
+async def test_a_step_is_through_with_every_photo_before_the_next_begins(shelf: Shelf) -> None:
+    await shelf.photos(*range(1, 11))
+    order: list[str] = []
+
+    def noting(name: str) -> Callable[[PhotoWork], Outcome]:
+        return lambda photo: order.append(name) or Outcome("completed")  # type: ignore[func-returns-value]
+
+    late = await shelf.start(Fake("first", noting("first")), Fake("second", noting("second")))
+    await until(through(late))
+
+    assert order == ["first"] * 10 + ["second"] * 10
+    assert len(shelf.heard) == 20
+
+
+async def test_nothing_is_done_while_the_pipeline_has_photos_for_the_frames(shelf: Shelf) -> None:
+    await shelf.photos(*range(1, 9))
+    shelf.busy = True
+    step = Fake("look")
+    step.hold = asyncio.Event()
+    late = await shelf.start(step)
+    await asyncio.sleep(0.05)
+    assert step.batches == []
+
+    shelf.busy = False
+    late.wake()
+    await until(lambda: step.batches)
+    shelf.busy = True  # a new photo came: the batch in flight ends, no other begins
+    step.hold.set()
+    await until(lambda: late.running is None)
+    assert len(step.batches) == 1
+
+    shelf.busy = False
+    late.wake()
+    await until(through(late))
+
+
+async def test_after_a_restart_it_goes_on_where_it_was(shelf: Shelf) -> None:
+    await shelf.photos(*range(1, 13))
+    before = Fake("look")
+    before.does = lambda photo: Outcome("completed") if photo.id <= 4 else Outcome("unavailable", problem="Gone.")
+    late = await shelf.start(before)
+    await until(lambda: before.batches[1:])
+    await late.close()
+
+    after = Fake("look")
+    late = await shelf.start(after)
+    await until(through(late))
+
+    assert after.seen == Counter(range(5, 13))
+
+
+async def test_a_photo_that_fails_is_tried_three_times_and_harms_no_other(shelf: Shelf) -> None:
+    await shelf.photos(*range(1, 10))
+
+    def poisoned(photo: PhotoWork) -> Outcome:
+        if photo.id == 3:
+            raise RuntimeError("boom")
+        if photo.id == 6:
+            raise BadPhoto("It cannot be read.")
+        return Outcome("completed")
+
+    step = Fake("look", poisoned)
+    late = await shelf.start(step, pace=QUICK)
+    await until(through(late))
+    late.wake()
+    await asyncio.sleep(0.1)
+
+    states = await shelf.states("look")
+    assert {photo for photo, (state, _) in states.items() if state == "completed"} == {1, 2, 4, 5, 7, 8, 9}
+    assert states[3] == states[6] == ("failed", MAX_ATTEMPTS)
+    problems = {event.problem for event in shelf.heard if event.state == "failed"}
+    assert problems == {"look failed on this photo.", "It cannot be read."}
+
+
+async def test_a_failure_is_not_tried_again_in_the_same_breath(shelf: Shelf) -> None:
+    await shelf.photos(1, 2)
+    step = Fake("look", lambda photo: Outcome("failed", problem="No."), batch=1)
+    await shelf.start(step)
+    await until(lambda: len(step.batches) == 2)
+    await asyncio.sleep(0.1)
+
+    assert step.seen == Counter({1: 1, 2: 1})
+
+
+async def test_a_step_whose_backend_is_away_rests_alone_and_is_tried_again(shelf: Shelf) -> None:
+    await shelf.photos(*range(1, 7))
+    there = False
+
+    def away(photo: PhotoWork) -> Outcome:
+        if not there:
+            raise Unavailable("The server cannot be reached.")
+        return Outcome("completed")
+
+    remote, other = Fake("remote", away), Fake("other")
+    late = await shelf.start(remote, other, pace=Pace(look_s=0.02, whole_s=3600.0, rest_s=0.2))
+    await until(lambda: sum(other.seen.values()) == 6)
+    assert await shelf.states("remote") == {}
+    assert [(one["step"], one["left"], one["problem"]) for one in await late.outlook()] == [
+        ("remote", 6, "The server cannot be reached.")
+    ]
+
+    there = True
+    await until(through(late))
+    assert {state for state, _ in (await shelf.states("remote")).values()} == {"completed"}
+
+
+async def test_what_a_batch_had_done_when_its_backend_went_away_is_kept(shelf: Shelf) -> None:
+    await shelf.photos(1, 2, 3, 4)
+    gone = Outcome("unavailable", problem="It went away.")
+    step = Fake("look", lambda photo: Outcome("completed") if photo.id < 3 else gone)
+    late = await shelf.start(step)
+    await until(lambda: late.running is None and step.batches)
+
+    assert set(await shelf.states("look")) == {1, 2}
+
+    step.does = lambda photo: Outcome("completed")
+    late.wake()
+    await until(through(late))
+    assert step.seen == Counter({1: 1, 2: 1, 3: 2, 4: 2})
+
+
+async def test_a_step_that_cannot_be_done_leaves_no_rows_and_is_done_when_it_can(shelf: Shelf) -> None:
+    await shelf.photos(1, 2)
+    step = Fake("look")
+    step.why_not = "Its weights are not here."
+    late = await shelf.start(step)
+    await asyncio.sleep(0.05)
+    assert await late.left() == {}
+    assert await shelf.states("look") == {}
+
+    step.why_not = None
+    late.wake()
+    await until(through(late))
+    assert len(await shelf.states("look")) == 2
+
+
+async def test_a_higher_version_is_done_again_and_what_was_made_of_it_too(shelf: Shelf) -> None:
+    await shelf.photos(1, 2, 3)
+    late = await shelf.start(Fake("embedding"), Fake("traits", needs=("embedding",)))
+    await until(through(late))
+    await late.close()
+
+    embedding, traits = Fake("embedding", version=2), Fake("traits", needs=("embedding",))
+    late = await shelf.start(embedding, traits)
+    await until(lambda: sum(traits.seen.values()) == 3)
+
+    assert embedding.seen == traits.seen == Counter({1: 1, 2: 1, 3: 1})
+
+
+async def test_a_step_waits_photo_by_photo_for_the_one_that_it_needs(shelf: Shelf) -> None:
+    await shelf.photos(1, 2, 3)
+    embedding, traits = Fake("embedding"), Fake("traits", needs=("embedding",))
+    embedding.does = lambda photo: Outcome("completed" if photo.id != 2 else "failed")
+    await shelf.start(embedding, traits)
+    await until(lambda: sum(traits.seen.values()) == 2)
+
+    assert traits.seen == Counter({1: 1, 3: 1})
+
+
+async def test_what_changes_what_is_said_of_a_photo_opens_its_description_again(shelf: Shelf) -> None:
+    await shelf.photos(1, 2, steps=("preview", "description", "text_embedding"))
+    refresh = ("description", "text_embedding")
+    step = Fake("look", lambda photo: Outcome("completed", refresh=refresh if photo.id == 1 else ()))
+    await shelf.start(step)
+    await until(lambda: sum(step.seen.values()) == 2 and shelf.refreshed)
+
+    assert set(await shelf.states("description")) == {2}
+    assert await shelf.database.read(lambda c: photos.counts(c)) == {"pending": 1, "completed": 1}
+
+
+async def test_a_wake_finds_new_photos_and_passed_ones_without_looking_through_all(shelf: Shelf) -> None:
+    await shelf.photos(1, 2, 3, 5)
+    step = Fake("look")
+    late = await shelf.start(step)
+    await until(through(late))
+
+    await shelf.photos(4)  # lay below the last one, as a photo that was opened again does
+    await shelf.photos(6)
+    late.wake(4)
+    late.wake(6)
+    await until(lambda: sum(step.seen.values()) == 6)
+
+    assert step.seen == Counter(range(1, 7))
+
+
+async def test_photos_that_are_not_shown_are_left_alone_and_not_counted(shelf: Shelf) -> None:
+    await shelf.photos(1, 2)
+    await shelf.photos(3, state="pending")
+    await shelf.photos(4, state="gone")
+    step = Fake("look")
+    late = await shelf.start(step, Fake("later"))
+    step.why_not = "Not now."
+    assert await late.left() == {"later": 2}
+    await until(through(late))
+
+    assert await shelf.states("look") == {}
+    await shelf.database.write(lambda c: photos.set_values(c, 1, {"state": "gone"}))
+    assert await shelf.database.read(lambda c: rows.count(c, "look", 1, MAX_ATTEMPTS)) == 1
+    assert await shelf.database.read(lambda c: rows.count(c, "later", 1, MAX_ATTEMPTS)) == 0
+
+
+async def test_a_library_wider_than_one_window_is_looked_through(shelf: Shelf) -> None:
+    await shelf.photos(1, 2, rows.WINDOW + 1, 3 * rows.WINDOW)
+    step = Fake("look")
+    late = await shelf.start(step)
+    await until(through(late))
+
+    assert step.seen == Counter([1, 2, rows.WINDOW + 1, 3 * rows.WINDOW])
+
+
+async def test_it_is_said_how_long_the_rest_will_take(shelf: Shelf) -> None:
+    await shelf.photos(*range(1, 9))
+    step = Fake("look", batch=2)
+    step.hold = asyncio.Event()
+    late = await shelf.start(step, Fake("later"))
+    assert [(one["step"], one["left"], one["eta_s"]) for one in await late.outlook()] == [
+        ("look", 8, None),
+        ("later", 8, None),
+    ]
+    await until(lambda: step.batches)
+    hold, step.hold = step.hold, asyncio.Event()
+    hold.set()
+    await until(lambda: len(step.batches) == 2)
+    first = (await late.outlook())[0]
+    assert (first["step"], first["left"]) == ("look", 6)
+    assert first["eta_s"] is not None
+    step.hold.set()
+    await until(through(late))
+    assert await late.outlook() == []
