@@ -22,6 +22,7 @@ class FakeHub:
     cut_at: dict[str, int] = field(default_factory=dict)
     """The connection ends after so many bytes of the whole file."""
     refuses: dict[str, list[int]] = field(default_factory=dict)
+    """What it answers to the next requests; 200 is no refusal."""
     retry_after: str = ""
     swaps: dict[str, bytes] = field(default_factory=dict)
     """What the CDN sends instead, while the hub promises the true file."""
@@ -38,9 +39,9 @@ class FakeHub:
     async def resolve(self, request: web.Request) -> web.StreamResponse:
         key = f"{request.match_info['owner']}/{request.match_info['repo']}/{request.match_info['path']}"
         self._note(request)
-        if self.refuses.get(key):
+        if self.refuses.get(key) and (status := self.refuses[key].pop(0)) != 200:
             headers = {"Retry-After": self.retry_after} if self.retry_after else {}
-            return web.Response(status=self.refuses[key].pop(0), headers=headers)
+            return web.Response(status=status, headers=headers)
         if key not in self.files:
             return web.Response(status=404)
         data = self.files[key]

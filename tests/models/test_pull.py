@@ -120,21 +120,20 @@ async def test_a_cut_download_goes_on_at_its_byte(hub: FakeHub, folder: Path) ->
 
 
 async def test_a_later_pull_goes_on_where_an_earlier_one_ended(hub: FakeHub, folder: Path) -> None:
-    hub.hold = asyncio.Event()
-    first = asyncio.create_task(puller(hub).pull(tiny(File("config.json"), *tiny().files[:1])))
-    while not (folder / ".new" / "config.json").exists() and not first.done():
-        hub.hold.set()
-        await asyncio.sleep(0.01)
-    first.cancel()
-    await asyncio.gather(first, return_exceptions=True)
-    hub.hold = None
-    assert weights.missing("tiny") is not None
+    model, wanted = "lab/tiny/model.safetensors", tiny(File("config.json"), *tiny().files[:1])
+    hub.cut_at[model] = 700_000
+    hub.refuses[model] = [200, *[500] * 99]
+    error = await refused(puller(hub).pull(wanted))
+    hub.refuses.clear()
     hub.asked.clear()
 
-    await puller(hub).pull(tiny(File("config.json"), *tiny().files[:1]))
+    done = await puller(hub).pull(wanted)
 
-    assert weights.missing("tiny") is None
+    assert "What has come is kept, and the next pull goes on from there." in error.message
+    assert [span for path, span in hub.asked if path.startswith("/cdn/")] == ["bytes=700000-"]
     assert not any(path.endswith("config.json") for path, _ in hub.asked)
+    assert (folder / "model.safetensors").read_bytes() == MODEL
+    assert done.pins.files == {"config.json": sha(CONFIG)}
 
 
 async def test_a_cancelled_download_leaves_its_part_and_no_file(hub: FakeHub, folder: Path) -> None:
