@@ -5,6 +5,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from framed.models import weights
 from framed.models.openclip_profiles import Profile
 
@@ -43,20 +46,23 @@ SIGLIP = {
 _HALF = [0.5, 0.5, 0.5]
 
 
-def write(profile: Profile, *, seed: int = 1, config: dict[str, Any] | None = None) -> Path:
-    """Into the folder of weights in use; the kind of model that the profile's weights are. The whole model is given."""
+def write(profile: Profile, *, seed: int = 1, says: NDArray[np.float32] | None = None) -> Path:
+    """Into the folder of weights in use; the kind of model that the profile's weights are. With `says` every text has
+    this vector."""
     import open_clip
     import torch
     from open_clip.push_to_hf_hub import save_config_for_hf
     from safetensors.torch import save_file
 
     siglip = profile.resize == "squash"
-    config = json.loads(json.dumps(config or (SIGLIP if siglip else CLIP)))
+    config = json.loads(json.dumps(SIGLIP if siglip else CLIP))
     folder = weights.folder() / profile.weights
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     kind = open_clip.CustomTextCLIP if siglip else open_clip.CLIP
     model = kind(**{key: value for key, value in config.items() if key != "custom_text"})
+    if says is not None:
+        _say(model, torch.from_numpy(says), siglip)
     preprocess = {"size": config["vision_cfg"]["image_size"]}
     if siglip:
         preprocess |= {"mean": _HALF, "std": _HALF, "interpolation": "bicubic", "resize_mode": "squash"}
@@ -69,6 +75,18 @@ def write(profile: Profile, *, seed: int = 1, config: dict[str, Any] | None = No
         _write_tokenizer(folder / "tokenizer.json")
     declare(folder)
     return folder
+
+
+def _say(model: Any, vector: Any, siglip: bool) -> None:
+    """Lets the last layers forget what the text was."""
+    with_bias = model.text.text_projection if siglip else model.ln_final
+    with_bias.weight.data.zero_()
+    with_bias.bias.data.zero_()
+    if siglip:
+        with_bias.bias.data.copy_(vector)
+    else:
+        with_bias.bias.data[0] = 1.0
+        model.text_projection.data[0] = vector
 
 
 def declare(folder: Path) -> None:
