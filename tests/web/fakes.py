@@ -64,6 +64,9 @@ class Folder:
     async def photo(self, photo_id: str, size: str) -> PictureFile | None:
         return self._photos.get(photo_id)
 
+    async def face(self, photo_id: str, face: int) -> PictureFile | None:
+        return self._photos.get(photo_id) if face == 1 else None
+
 
 class Gate:
     """Frames that are told what to show and remember what they were told."""

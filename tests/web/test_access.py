@@ -23,6 +23,7 @@ OWNER_ONLY = [
     ("POST", "/api/v1/frame/kitchen/cmd"),
     ("GET", "/photo/p1/original"),
     ("GET", "/photo/p1/thumb"),
+    ("GET", "/photo/p1/face/1"),
 ]
 OF_ONE_FRAME = [
     ("GET", "/frame/kitchen"),

@@ -3,6 +3,7 @@ import { at, say, toast } from './console_api.js';
 import { fillFrames } from './console_ask.js';
 import { changeFrame, framesChanged, readFrames } from './console_frames.js';
 import { readPhotos } from './console_photos.js';
+import { peopleMayHaveChanged, readPeople } from './console_people.js';
 import { drawPlaylists, readPlaylists } from './console_playlists.js';
 import { changeJob, drawLibrary, readStatus } from './console_status.js';
 
@@ -18,9 +19,10 @@ function connect() {
     readFrames();
     readPlaylists();
     readPhotos();
+    readPeople();
     readStatus();
   };
-  hear('library', drawLibrary);
+  hear('library', (library) => { drawLibrary(library); peopleMayHaveChanged(library); });
   hear('frame', changeFrame);
   hear('job', changeJob);
   hear('frames', readFrames);
