@@ -105,14 +105,15 @@ class Stopwatch:
 
 
 async def measure(count: int, top: Path, previews: list[Path], rounds: int) -> None:
+    from framed.analysis.late import LateSteps
     from framed.analysis.pipeline import Pipeline
     from framed.app import App
     from framed.config import load
 
-    async def nothing_to_analyse(pipeline: Any) -> None:
-        """The photos have no rows for their steps; a pipeline would analyse them all again."""
+    async def nothing_to_analyse(_: Any) -> None:
+        """The photos have no rows for their steps; they would all be analysed again."""
 
-    Pipeline.start = nothing_to_analyse  # type: ignore[method-assign]
+    Pipeline.start = LateSteps.start = nothing_to_analyse  # type: ignore[method-assign]
     settings = {
         "data_dir": str(top / f"{count}"),
         "library": {"roots": [{"path": str(library.ROOT)}]},
@@ -219,24 +220,30 @@ async def client(told: dict[str, Any]) -> None:
             await seeing.subscribe(f"framed/frame/{frame}/show", qos=1)
         await seeing.subscribe("framed/response/ask", qos=1)
         print("ready", flush=True)
-        messages = aiter(seeing.messages)
-        number = 0
+        seen: asyncio.Queue[tuple[float, str, dict[str, Any]]] = asyncio.Queue()
+        hearing = asyncio.create_task(hear(seeing, seen))
         while line := await reader.readline():
-            asked_ = json.loads(line)
-            number += 1
+            told = json.loads(line)
             transaction = f"t{time.time_ns()}"
-            began = time.perf_counter()
-            await asking.publish("framed/request/ask", json.dumps({**asked_, "transaction": transaction}), qos=1)
-            took: float | None = None
-            while True:
-                message = await anext(messages)
-                document = json.loads(bytes(message.payload)) if message.payload else {}
-                if str(message.topic).endswith("/show"):
-                    if took is None and str(message.topic).split("/")[2] == asked_["frame"]:
-                        took = (time.perf_counter() - began) * 1000
+            began, took, answer = time.perf_counter(), None, None
+            await asking.publish("framed/request/ask", json.dumps({**told, "transaction": transaction}), qos=1)
+            while answer is None:
+                at, topic, document = await seen.get()
+                if at < began:
+                    continue  # the sharp picture after the rough one of the request before
+                if topic == f"framed/frame/{told['frame']}/show":
+                    took = took or (at - began) * 1000
                 elif document.get("transaction") == transaction:
-                    break
-            print(json.dumps(took if document["status"] == "ok" and document["data"]["count"] else None), flush=True)
+                    answer = document
+            print(json.dumps(took if answer["status"] == "ok" and answer["data"]["count"] else None), flush=True)
+        hearing.cancel()
+
+
+async def hear(seeing: Any, seen: "asyncio.Queue[tuple[float, str, dict[str, Any]]]") -> None:
+    """Each message with when it came."""
+    async for message in seeing.messages:
+        at = time.perf_counter()
+        seen.put_nowait((at, str(message.topic), json.loads(bytes(message.payload)) if message.payload else {}))
 
 
 async def make(count: int, top: Path, scenes: library.Scenes) -> None:
