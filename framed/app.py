@@ -354,6 +354,7 @@ class App:
             handler.listen()
         self.router.add(self.models)
         self.models.listen()
+        self.models.image_search = self.system.image_search = self.image_models.status
         for verb, sentence in LATER.items():
             self.router.later(verb, sentence)
         self.system.request_verbs = lambda: [*self.router.verbs(), *LATER]

@@ -121,10 +121,20 @@ def status(config: ConfigFile = None, data: Data = None, http_port: HttpPort = N
         terminal.say(f"Jobs: {queue['queued']} waiting, {queue['running']} running, {queue['failed']} failed.")
         terminal.say(f"MQTT: {'connected' if mqtt['connected'] else 'not connected'}.")
         terminal.say(f"Memory: {answer['memory_mb']:.0f} MB. Errors in the last hour: {answer['errors_1h']}.")
+        if looking := answer.get("image_search"):
+            terminal.say(image_search_words(looking))
         if answer.get("problem"):
             terminal.say(f"Problem: {answer['problem']}")
 
     terminal.show(answer, as_json, words)
+
+
+def image_search_words(looking: dict[str, Any]) -> str:
+    """Which model looks at the pictures themselves, and how far the next one is."""
+    said = f"Pictures are looked through by {looking['model']}." if looking["model"] else ""
+    if "next" in looking:
+        said += f" {looking['next']} takes over: {looking['done']:,} of {looking['of']:,} photos done."
+    return said.strip()
 
 
 def _library_words(library: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from framed import remote, terminal
+from framed.asking import image_search_words
 from framed.errors import BadRequest, Cancelled, Refused
 from framed.options import AsJson, ConfigFile, Data, HttpPort
 
@@ -41,6 +42,8 @@ def list_(config: ConfigFile = None, data: Data = None, http_port: HttpPort = No
         terminal.say("\nWEIGHTS\n")
         columns = ("name", "for", "size", "on disk", "licence", "state", "revision")
         terminal.table(_weights_rows(answer), columns)
+        if looking := answer.get("image_search"):
+            terminal.say("\n" + image_search_words(looking))
         terminal.say(f"\nFolder: {answer['folder']} ({_gigabytes(answer['disk'])})")
         terminal.say("Download: framed models pull NAME" if not answer["offline"] else "models.offline: no downloads.")
 

@@ -65,8 +65,13 @@ class ModelHandler:
 
     @answers("models/list", Request)
     async def models(self, request: Request) -> dict[str, Any]:
-        """`items`: what does each task. `backends`: everything that could. `weights`: what can be downloaded."""
-        return await self._shelf.overview(sorted(self._fetching))
+        """`items`: what does each task. `backends`: everything that could. `weights`: what can be downloaded.
+        `image_search`: the model that requests are compared with, and the one that is to take over, with how far it is.
+        """
+        looking = self.image_search()
+        return await self._shelf.overview(sorted(self._fetching)) | ({"image_search": looking} if looking else {})
+
+    image_search: Callable[[], dict[str, Any] | None] = staticmethod(lambda: None)
 
     @answers("models/pull", ModelsPull)
     async def pull(self, request: ModelsPull) -> Accepted:

@@ -252,9 +252,13 @@ class SystemHandler:
             },
             "errors_1h": sum(1 for at in self._errors if at > hour_ago),
         }
+        if looking := self.image_search():
+            payload["image_search"] = looking
         if problems:
             payload["problem"] = " ".join(problems)[:500]
         return payload
+
+    image_search: Callable[[], dict[str, Any] | None] = staticmethod(lambda: None)
 
     async def library_payload(self) -> dict[str, Any]:
         states = await self._database.read(photo_rows.counts)

@@ -142,7 +142,9 @@ async def test_another_model_takes_over_at_once_when_it_knows_the_library(app: A
         return (app.image_models.status() or {}).get("next") == FAST.model_id
 
     await until(announced, 30)
-    assert app.image_models.status() == {"model": SMALL.model_id, "next": FAST.model_id, "done": 0, "of": 8}
+    said = {"model": SMALL.model_id, "next": FAST.model_id, "done": 0, "of": 8}
+    assert (await ask(app, "health"))["image_search"] == said
+    assert (await ask(app, "models/list"))["image_search"] == said
     assert names(await ask(app, "photo/search", text=NONSENSE))[0] == "coffee"  # the old one answers meanwhile
     app.late.paused = False
     app.late.wake()
