@@ -69,7 +69,7 @@ async def names(app: App, text: str) -> list[str]:
     return sorted(Path(item["path"]).name for item in found["items"])
 
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.broker, pytest.mark.models, pytest.mark.asyncio(loop_scope="module")]
 
 
 async def test_three_pictures_of_one_woman_are_one_group_and_strangers_are_none(home: App) -> None:
