@@ -481,7 +481,7 @@ def parked(connection: Connection, limit: int) -> list[dict[str, Any]]:
         select(roots.c.path.label("root"), folders.c.path.label("folder"), files.c.name, files.c.problem)
         .join(folders, folders.c.id == files.c.folder_id)
         .join(roots, roots.c.id == folders.c.root_id)
-        .where(files.c.state == "parked")
+        .where(files.c.state == "parked", text("files.state <> 'read'"))
         .order_by(files.c.id.desc())
         .limit(limit)
     )
@@ -495,13 +495,17 @@ def parked(connection: Connection, limit: int) -> list[dict[str, Any]]:
 
 
 def parked_count(connection: Connection) -> int:
-    return int(
-        connection.execute(select(func.count()).select_from(files).where(files.c.state == "parked")).scalar() or 0
-    )
+    return _files_in(connection, "parked")
 
 
 def unread_count(connection: Connection) -> int:
-    return int(connection.execute(select(func.count()).select_from(files).where(files.c.state == "new")).scalar() or 0)
+    return _files_in(connection, "new")
+
+
+def _files_in(connection: Connection, state: str) -> int:
+    # Spelt as the index `files_todo` has it, or SQLite reads all rows: 0.1 s of a million files.
+    query = select(func.count()).select_from(files).where(files.c.state == state, text("state <> 'read'"))
+    return int(connection.execute(query).scalar() or 0)
 
 
 def json_ids(ids: Iterable[int]) -> str:
