@@ -64,6 +64,8 @@ class Launch:
     threads: int = 1
     address_space_mb: int = 0
     budget_mb: int = 0
+    keep: tuple[str, ...] = ()
+    unload_after: tuple[tuple[str, float], ...] = ()
 
     def command(self, fd: int) -> list[str]:
         return [
@@ -71,6 +73,8 @@ class Launch:
             *("--kind", self.kind, "--fd", str(fd), "--parent", str(os.getpid())),
             *("--device", self.device, "--threads", str(self.threads)),
             *("--address-space-mb", str(self.address_space_mb), "--budget-mb", str(self.budget_mb)),
+            *(part for task in self.keep for part in ("--keep", task)),
+            *(part for task, seconds in self.unload_after for part in ("--unload-after", f"{task}={seconds:g}")),
         ]
 
     def environment(self) -> dict[str, str]:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import Any, TypedDict
 
 import structlog
 
 log = structlog.get_logger(__name__)
+
+
+def has_driver() -> bool:
+    """Whether a driver of an accelerator is there to be asked; importing torch to know takes seconds."""
+    return any(map(os.path.exists, ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")))
 
 
 class DeviceStatus(TypedDict):

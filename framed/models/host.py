@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import gc
 import importlib.util
+import math
 import os
 import queue
 import resource
@@ -20,12 +21,13 @@ import threading
 import time
 import traceback
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from framed.errors import FramedError
 from framed.models.base import Backend, Context, OutOfMemory, backend_class
+from framed.models.devices import has_driver
 from framed.models.sandbox import confine, die_with, settle
 from framed.models.wire import LENGTH, WireError, body_length, decode, encode
 
@@ -46,7 +48,17 @@ class _Loaded:
 class Models:
     """The loaded backends of a host, least recently used first. Main thread only; any thread may read `keys`."""
 
-    def __init__(self, device: str, threads: int, budget_mb: int) -> None:
+    def __init__(
+        self,
+        device: str,
+        threads: int,
+        budget_mb: int,
+        keep: Sequence[str] = (),
+        unload_after: Mapping[str, float] | None = None,
+    ) -> None:
+        """`keep`: tasks whose models leave last, and never for idleness; `unload_after`: task → seconds of idleness."""
+        self._keep = frozenset(keep)
+        self._unload_after = dict(unload_after or {})
         self._device = device
         self._threads = threads
         self._budget_mb = budget_mb
@@ -78,19 +90,26 @@ class Models:
         return self._drop([other for other in self._loaded if other != key])
 
     def drop_idle(self, idle_s: float) -> None:
-        before = time.monotonic() - idle_s
-        self._drop([key for key, held in self._loaded.items() if held.used_at < before])
+        """`idle_s` 0 unloads everything, kept ones too: their files are about to change."""
+        now = time.monotonic()
+        self._drop([key for key, held in self._loaded.items() if now - held.used_at > self._patience(key, idle_s)])
+
+    def _patience(self, key: str, idle_s: float) -> float:
+        task = _task_of(key)
+        if not idle_s:
+            return 0.0
+        return math.inf if task in self._keep else self._unload_after.get(task, idle_s)
 
     def _make_room(self, memory_mb: int) -> None:
         if not self._budget_mb:
             return
         over = sum(held.memory_mb for held in self._loaded.values()) + memory_mb - self._budget_mb
         leaving: list[str] = []
-        for key, held in self._loaded.items():
+        for key in sorted(self._loaded, key=lambda key: _task_of(key) in self._keep):
             if over <= 0:
                 break
             leaving.append(key)
-            over -= held.memory_mb
+            over -= self._loaded[key].memory_mb
         self._drop(leaving)
 
     def _drop(self, keys: Sequence[str]) -> bool:
@@ -296,13 +315,18 @@ def _resolved(device: str) -> str:
     """The torch device `auto` stands for; torch is imported only where a driver is there to be asked."""
     if device != "auto":
         return device
-    if not any(map(os.path.exists, ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg"))):
+    if not has_driver():
         return "cpu"
     if importlib.util.find_spec("torch") is None:
         return "cpu"
     import torch
 
     return "cuda:0" if torch.cuda.is_available() else "cpu"
+
+
+def _task_of(key: str) -> str:
+    """Instances are named "task/backend", with a hash of their options."""
+    return key.partition("/")[0]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -314,12 +338,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--address-space-mb", type=int, default=0)
     parser.add_argument("--budget-mb", type=int, default=0)
+    parser.add_argument("--keep", action="append", default=[])
+    parser.add_argument("--unload-after", action="append", default=[])
     given = parser.parse_args(arguments)
     die_with(given.parent)
     settle(niceness=0 if given.kind == "light" else _NICENESS)
     if given.kind == "cpu":
         confine(given.address_space_mb)
-    Host(socket.socket(fileno=given.fd), Models(given.device, given.threads, given.budget_mb)).serve()
+    after = {task: float(seconds) for task, _, seconds in (said.partition("=") for said in given.unload_after)}
+    models = Models(given.device, given.threads, given.budget_mb, given.keep, after)
+    Host(socket.socket(fileno=given.fd), models).serve()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -16,9 +16,11 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field
 
 from framed.errors import HostCrashed, TimedOut, Unavailable
-from framed.models.base import Call, HostKind, Progress
+from framed.models.base import Call, HostKind, OutOfMemory, Progress
+from framed.models.batches import halves, joined
 from framed.models.catalogue import PACKAGED, Catalogue
 from framed.models.child import Child, Ending, HostDied, Launch
+from framed.models.devices import has_driver
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +51,10 @@ class ComputeSettings(BaseModel):
     cpu_recycle_rss_mb: int = Field(1024, ge=64)
     model_budget_mb: int = Field(0, ge=0)
     """What loaded models may occupy together; the least recently used leave first."""
+    keep_loaded: list[str] = []
+    """Tasks whose models stay when idle, and are the last to leave for others."""
+    unload_after: dict[str, float] = {}
+    """Task → seconds, where a model should leave sooner or later than `idle_unload_s`."""
     queue_limit: int = Field(256, ge=1)
     """Background calls queued for one kind of host; the next caller waits for a place."""
     silence_s: float = Field(60.0, gt=2)
@@ -192,6 +198,9 @@ class HostPool:
         self._running = False
         self._device_crashes: deque[float] = deque()
         self._on_cpu_until = 0.0
+        self.rest_reason = ""
+        self.memory_short: Counter[str] = Counter()
+        """How often each task wanted more memory than there was."""
 
     async def start(self) -> None:
         """Starts no process yet: that is the first call's doing."""
@@ -242,9 +251,58 @@ class HostPool:
             "inputs": call.inputs,
         }
         if call.interactive:
-            return await self._attempts(lane, call, what, message, progress)
+            return await self._fitted(lane, call, what, message, progress)
         async with lane.room:
+            return await self._fitted(lane, call, what, message, progress)
+
+    async def _fitted(
+        self, lane: _Lane, call: Call, what: str, message: dict[str, Any], progress: Progress | None
+    ) -> dict[str, Any]:
+        """Out of memory: in two halves, each of which may halve again; alone: in a new host, and then on the CPU."""
+        try:
             return await self._attempts(lane, call, what, message, progress)
+        except OutOfMemory as error:
+            if lane.kind != "model":
+                raise
+            parts = halves(message["inputs"])
+            if parts is None:
+                return await self._alone(lane, call, what, message, progress, error)
+        log.warning("a batch is halved: there is not enough memory for it", call=what)
+        self.memory_short[call.task] += 1
+        answers = [await self._fitted(lane, call, what, {**message, "inputs": part}, progress) for part in parts]
+        return joined(answers)
+
+    async def _alone(
+        self,
+        lane: _Lane,
+        call: Call,
+        what: str,
+        message: dict[str, Any],
+        progress: Progress | None,
+        error: OutOfMemory,
+    ) -> dict[str, Any]:
+        """One photo alone does not fit. What a process has leaked or fragmented, its end gives back."""
+        log.warning("the model host is restarted: there is not enough memory for one photo", call=what)
+        self.memory_short[call.task] += 1
+        await self._renew(lane)
+        try:
+            return await self._attempts(lane, call, what, message, progress)
+        except OutOfMemory:
+            if self._launch("model").device == "cpu" or not has_driver():
+                raise
+        self._rest_device(f"{call.task} needs more memory than the device has.")
+        await self._renew(lane)
+        try:
+            return await self._attempts(lane, call, what, message, progress)
+        except OutOfMemory as still:
+            raise still from error
+
+    async def _renew(self, lane: _Lane) -> None:
+        """Ends the hosts of this kind that rest; one that works is left to its call."""
+        resting = list(lane.free)
+        lane.free.clear()
+        await asyncio.gather(*(child.close() for child in resting))
+        self._match(lane)
 
     async def _attempts(
         self, lane: _Lane, call: Call, what: str, message: dict[str, Any], progress: Progress | None
@@ -361,7 +419,14 @@ class HostPool:
         if kind == "light":
             return Launch(kind)
         device = "cpu" if time.monotonic() < self._on_cpu_until else settings.device
-        return Launch(kind, device, settings.model_threads, budget_mb=settings.model_budget_mb)
+        return Launch(
+            kind,
+            device,
+            settings.model_threads,
+            budget_mb=settings.model_budget_mb,
+            keep=tuple(settings.keep_loaded),
+            unload_after=tuple(sorted(settings.unload_after.items())),
+        )
 
     def _ended(self, lane: _Lane, child: Child, reason: str, ending: Ending) -> None:
         lane.children.remove(child)
@@ -389,9 +454,19 @@ class HostPool:
             self._device_crashes.popleft()
         if len(self._device_crashes) >= _DEVICE_CRASHES:
             self._device_crashes.clear()
-            self._on_cpu_until = now + _DEVICE_REST_S
-            log.error("models run on the CPU for now", device=self._settings.device, reason=reason)
-            self._emit(DeviceChanged("cpu", f"The model host on {self._settings.device} {reason}, three times."))
+            self._rest_device(f"The model host on {self._settings.device} {reason}, three times.")
+
+    def _rest_device(self, reason: str) -> None:
+        """The models stay on the CPU for half an hour."""
+        self._on_cpu_until = time.monotonic() + _DEVICE_REST_S
+        self.rest_reason = reason
+        log.error("models run on the CPU for now", device=self._settings.device, reason=reason)
+        self._emit(DeviceChanged("cpu", reason))
+
+    @property
+    def on_cpu(self) -> str | None:
+        """Why the models have left their device for now; None where they have not."""
+        return self.rest_reason if time.monotonic() < self._on_cpu_until else None
 
     def _dismiss(self, lane: _Lane, sentence: str) -> None:
         while waiter := lane.next_waiter():
@@ -443,7 +518,9 @@ class HostPool:
     def _should_end(self, lane: _Lane, child: Child, rested_s: float, now: float) -> bool:
         """A process that ends is the one sure way to get its memory back; so does the device's turn come again."""
         back_on_device = lane.kind == "model" and child.launch != self._launch("model")
-        return rested_s > lane.idle_s or back_on_device
+        kept = any(key.partition("/")[0] in self._settings.keep_loaded for key in child.loaded)
+        longest = max([lane.idle_s, *(self._settings.unload_after.values() if lane.kind == "model" else ())])
+        return (rested_s > longest and not kept) or back_on_device
 
 
 def _instance_key(call: Call) -> str:

@@ -110,6 +110,22 @@ class Fake(Backend):
         if not (unless_alone and len(Fake.loaded) == 1):
             raise OutOfMemoryError("CUDA out of memory")
 
+    def fits(self, paths: list[str], most: int, names: list[str] | None = None) -> dict[str, Any]:
+        """A batch of at most `most`."""
+        if len(paths) > most:
+            raise OutOfMemoryError("CUDA out of memory")
+        return {
+            "said": [f"{name} in {path}" for path, name in zip(paths, names or paths, strict=True)],
+            "rows": np.full((len(paths), 2), len(paths)),
+            "pid": os.getpid(),
+            "device": self.device,
+        }
+
+    def fits_on_cpu(self, paths: list[str]) -> dict[str, Any]:
+        if self.device != "cpu":
+            raise OutOfMemoryError("CUDA out of memory")
+        return {"device": self.device}
+
     def device_lost(self) -> None:
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
@@ -169,6 +185,7 @@ FAKES = Catalogue(
         Entry("fake", "cpu", "tests.models.fake_backends:Fake", "cpu"),
         Entry("fake", "model", "tests.models.fake_backends:ModelFake", "model"),
         Entry("fake", "light", "tests.models.fake_backends:LightFake", "light"),
+        Entry("kept", "model", "tests.models.fake_backends:ModelFake", "model"),
         Entry("fake", "gone", "tests.models.no_such_module:Fake", "cpu"),
     ]
 )

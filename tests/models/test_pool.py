@@ -249,6 +249,37 @@ async def test_a_full_device_is_emptied_of_other_models_and_the_call_tried_again
         await pool.run(Call("fake", "model", {"do": "device_full", "unless_alone": False}, {"name": "b"}))
 
 
+async def test_a_batch_that_does_not_fit_is_halved_until_it_does() -> None:
+    async with HostPool(ComputeSettings(device="cpu"), FAKES) as pool:
+        paths, names = [f"p{n}" for n in range(7)], [f"n{n}" for n in range(7)]
+        inputs = {"do": "fits", "paths": paths, "names": names, "most": 2}
+        answer = await pool.run(Call("fake", "model", inputs))
+        assert answer["said"] == [f"n{n} in p{n}" for n in range(7)]
+        assert answer["rows"].shape == (7, 2)
+        assert answer["rows"].max() == 2
+        assert pool.memory_short["fake"] > 0
+        assert pool.status()[0]["restarts"] == 0
+
+
+async def test_one_photo_that_does_not_fit_gets_a_new_host_and_is_then_given_up() -> None:
+    async with HostPool(ComputeSettings(device="cpu"), FAKES) as pool:
+        before = (await pool.run(fake("look", host="model")))["pid"]
+        with pytest.raises(OutOfMemory):
+            await pool.run(Call("fake", "model", {"do": "fits", "paths": ["p"], "most": 0}))
+        assert (await pool.run(fake("look", host="model")))["pid"] != before
+
+
+async def test_what_no_device_memory_holds_runs_on_the_cpu_and_this_is_said(
+    events: list[PoolEvent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("framed.models.pool.has_driver", lambda: True)
+    async with HostPool(ComputeSettings(device="cuda:0"), FAKES, on_event=events.append) as pool:
+        answer = await pool.run(Call("fake", "model", {"do": "fits_on_cpu", "paths": ["p"]}))
+        assert answer["device"] == "cpu"
+        assert "more memory than the device has" in (pool.on_cpu or "")
+    assert [event.device for event in events if isinstance(event, DeviceChanged)] == ["cpu"]
+
+
 async def test_a_lost_device_ends_the_host(pool: HostPool) -> None:
     with pytest.raises(HostCrashed, match="exit code 70"):
         await pool.run(fake("device_lost", host="model"))
@@ -270,6 +301,25 @@ async def test_models_over_the_budget_leave_by_least_recent_use() -> None:
         for name in ("a", "b", "a", "c"):
             answer = await pool.run(Call("fake", "model", {"do": "look"}, {"name": name}))
     assert answer["loaded"] == ["a", "c"]
+
+
+async def test_a_kept_model_is_the_last_to_leave() -> None:
+    settings = ComputeSettings(device="cpu", model_budget_mb=200, keep_loaded=["kept"])
+    async with HostPool(settings, FAKES) as pool:
+        await pool.run(Call("kept", "model", {"do": "look"}, {"name": "kept"}))
+        for name in ("a", "b", "c"):
+            answer = await pool.run(Call("fake", "model", {"do": "look"}, {"name": name}))
+    assert answer["loaded"] == ["kept", "c"]
+
+
+async def test_each_task_may_keep_its_model_for_its_own_time() -> None:
+    settings = ComputeSettings(device="cpu", idle_unload_s=2, keep_loaded=["kept"], unload_after={"fake": 0.5})
+    async with HostPool(settings, FAKES) as pool:
+        await pool.run(Call("fake", "model", {"do": "look"}, {"name": "soon"}))
+        async with asyncio.timeout(20):
+            loaded: list[str] = []
+            while loaded != ["kept"]:
+                loaded = (await pool.run(Call("kept", "model", {"do": "look"}, {"name": "kept"})))["loaded"]
 
 
 async def test_a_model_nobody_asks_for_is_unloaded_though_its_host_works_on() -> None:
