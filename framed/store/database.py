@@ -28,8 +28,8 @@ SCHEMA_HEAD = "0003"
 """The newest migration; a test holds it to the folder, so that Alembic is imported only when there is work for it."""
 
 _GROUP = 256
-_READER_CACHE_KB = 2048
-"""For each reader. The system keeps the file's pages as well: with 8 MB each the daemon was 40 MB larger, not faster."""
+_CACHE_KB = 2048
+"""For each connection. The system keeps the file's pages as well: with 8 MB the daemon was 40 MB larger, not faster."""
 _DISK_ERRORS = {"full": errno.ENOSPC, "readonly": errno.EROFS, "I/O": errno.EIO, "unable to open": errno.EIO}
 _LITTLE_ROOM = 1 << 16
 
@@ -98,8 +98,8 @@ class Database:
                 f"SQLite {pysqlite3.sqlite_version} has the WAL-reset bug; run: pip install -U 'pysqlite3>=0.6'"
             )
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._write_engine = self._engine(begin="begin immediate", cache_kb=4096)
-        self._read_engine = self._engine(begin="begin", cache_kb=_READER_CACHE_KB)
+        self._write_engine = self._engine(begin="begin immediate")
+        self._read_engine = self._engine(begin="begin")
         try:
             with self._write_engine.connect() as connection:
                 self._migrate(connection)
@@ -112,7 +112,7 @@ class Database:
                 "away: framed then builds a new one from the photo folders."
             ) from error
 
-    def _engine(self, *, begin: str, cache_kb: int) -> Engine:
+    def _engine(self, *, begin: str) -> Engine:
         engine = create_engine(f"sqlite:///{self.path}", module=pysqlite3)
 
         @event.listens_for(engine, "connect")
@@ -124,7 +124,7 @@ class Database:
                 "foreign_keys=on",
                 "busy_timeout=5000",
                 "journal_size_limit=67108864",
-                f"cache_size=-{cache_kb}",
+                f"cache_size=-{_CACHE_KB}",
                 "temp_store=memory",
             ):
                 raw.execute(f"pragma {pragma}")
