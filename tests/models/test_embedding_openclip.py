@@ -99,6 +99,22 @@ def test_a_profile_is_the_model_that_open_clip_has_under_that_name_and_its_weigh
     assert profile.dim % 64 == 0  # the sign bits of a vector are whole words
 
 
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.id)
+def test_both_towers_take_every_weight_of_the_published_size_between_them(profile: Any) -> None:
+    import open_clip
+
+    config = open_clip.get_model_config(profile.architecture)
+    kind = open_clip.CustomTextCLIP if config.pop("custom_text", False) else open_clip.CLIP
+    with torch.device("meta"):
+        whole = {name: value.shape for name, value in kind(**config).state_dict().items()}
+    for tower in (OpenClipImages, OpenClipTexts):
+        made = type("Real", (tower,), {"profile": profile})()._build(config)
+        own = {tower._tensor_name(name): shape for name, shape in whole.items() if tower._tensor_name(name)}
+        assert {name: value.shape for name, value in made.state_dict().items()} == own
+        size = sum(value.numel() for value in made.state_dict().values()) * 2 / 1e6
+        assert size == pytest.approx(profile.image_mb if tower is OpenClipImages else profile.text_mb, rel=0.02)
+
+
 def test_it_is_unavailable_until_its_weights_are_there() -> None:
     assert DefaultImages.available() is None
     assert DefaultTexts.available() is None
