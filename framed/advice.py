@@ -23,17 +23,18 @@ _EXAMINED = ("metadata", "preview", "hash", "colours", "quality", "kind", "orien
 def advice(
     *,
     devices: Sequence[Mapping[str, Any]],
-    hosts: Sequence[Mapping[str, Any]],
     restarts_1h: Mapping[str, int],
     step_ms: Mapping[str, float],
     pending: int,
     memory_free_mb: float,
     disk_free: int,
     on_cpu: str | None,
+    memory_short: Mapping[str, int],
 ) -> list[str]:
     """Sentences, the most urgent first; none where all is well.
 
-    `restarts_1h` by kind of host; `step_ms` of all photos so far; `on_cpu` says why the models left their device.
+    `restarts_1h` by kind of host; `step_ms` of all photos so far; `on_cpu` says why the models left their device;
+    `memory_short` is how often each task wanted more memory than there was.
     """
     said = []
     if disk_free < _DISK_LOW:
@@ -45,6 +46,12 @@ def advice(
     said += [_restarting(kind, count) for kind, count in restarts_1h.items() if count >= _RESTARTS]
     if on_cpu:
         said.append(f"The models run on the CPU for now: {on_cpu}")
+    for task, count in memory_short.items():
+        if count >= _RESTARTS:
+            said.append(
+                f"There was not enough memory for {task}, {count} times; it went on in smaller batches. "
+                "Set compute.model_budget_mb, or choose a smaller model."
+            )
     for device in devices:
         used, total, heat = device["memory_used_mb"], device["memory_total_mb"], device["temperature_c"]
         if used and total and used > _FULL * total:

@@ -37,6 +37,7 @@ from framed.frames.registry import Registry
 from framed.gate import ApiPort, FramesPort, HealthPort, Hub, PicturesPort
 from framed.handlers.accounts import AccountHandler
 from framed.handlers.frames import FrameHandler
+from framed.handlers.liking import Liking
 from framed.handlers.models import ModelHandler
 from framed.handlers.people import PeopleHandler
 from framed.handlers.photos import PhotoHandler
@@ -50,10 +51,11 @@ from framed.library.watcher import Watcher
 from framed.logs import to_topic
 from framed.memory import bound_arenas, give_back
 from framed.messages import Folded, Messages
-from framed.models import weights
+from framed.models import vision_settings, weights
 from framed.models.catalogue import PACKAGED
 from framed.models.download import Hub as ModelHub
 from framed.models.pool import HostPool
+from framed.monitoring import Monitor
 from framed.mqtt.broker import Endpoint, ManagedBroker
 from framed.mqtt.client import MqttClient
 from framed.mqtt.settings import MqttSettings
@@ -142,6 +144,7 @@ class App:
     async def _start(self) -> None:
         config, data = self.config, self.config.data_dir
         weights.use(config.models.folder or data / "models")
+        vision_settings.use(config.captions)
         await asyncio.to_thread(claim, data, self._stack)
         self.token = await asyncio.to_thread(_token, data)
         self.database = Database(data / "framed.db")
@@ -218,16 +221,16 @@ class App:
         self.bus.on(PhotoAnalysed, self._look_deeper)
         self.bus.on(ScanFinished, self._scanned)
 
-    async def _look_deeper(self, _: PhotoAnalysed) -> None:
-        self.late.wake()
+    async def _look_deeper(self, event: PhotoAnalysed) -> None:
+        self.late.wake(event.photo_id)
 
     def _build_playlists(self) -> None:
         config = self.config
         text_model = next(entry["model"] for task, entry in PACKAGED.report().items() if task == "text_embedding")
         self.index = LibraryIndex(database=self.database, text_model=text_model)
         self.names = Names(database=self.database, frames=lambda: self._frame_names())
-        self.asker = Asker(
         use_categories(self, tag_categories.read(config.tags.categories))
+        self.asker = Asker(
             database=self.database,
             index=self.index,
             names=self.names,
@@ -313,6 +316,10 @@ class App:
         self.models = ModelHandler(shelf=self.shelf, jobs=self.jobs, pool=self.pool, changed=self._weights_changed)
         self._build_people()
         kept = Kept(database=self.database, bus=self.bus, asker=self.asker)
+        self.liking = Liking(
+            database=self.database, bus=self.bus, jobs=self.jobs, when_scored=lambda: self.index.build()
+        )
+        self.liking.listen()
         self.upkeep = PlaylistUpkeep(
             database=self.database,
             bus=self.bus,
@@ -368,9 +375,13 @@ class App:
             own={
                 "midnight": ("1 0 * * *", self.upkeep.new_day),
                 "night": ("30 3 * * *", self.system.nightly),
+                "liking": ("15 4 * * *", self.liking.nightly),
                 "faces": ("45 3 * * *", self.grouping.nightly),
             },
             clock=self._clock,
+        )
+        self.system.monitor = Monitor(
+            pool=self.pool, analyses=lambda: (self.pipeline, self.late), data=self.config.data_dir
         )
         self.system.reload, self.system.schedule, self.system.late = self.reload, self.schedule, self.late
         self.reload.heard = self.system.configuration_changed

@@ -125,6 +125,8 @@ def status(config: ConfigFile = None, data: Data = None, http_port: HttpPort = N
             terminal.say(image_search_words(looking))
         if answer.get("problem"):
             terminal.say(f"Problem: {answer['problem']}")
+        for sentence in answer.get("advice", []):
+            terminal.say(f"Advice: {sentence}")
 
     terminal.show(answer, as_json, words)
 

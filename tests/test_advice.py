@@ -10,7 +10,7 @@ WELL: dict[str, Any] = {
     "devices": [
         {"name": "H200", "memory_used_mb": 9000, "memory_total_mb": 140_000, "use_percent": 40, "temperature_c": 60}
     ],
-    "hosts": [],
+    "memory_short": {"tags": 1},
     "restarts_1h": {"cpu": 1},
     "step_ms": {"ocr": 50_000, "tags": 50_000, "preview": 60_000},
     "pending": 5_000,
@@ -34,6 +34,7 @@ def test_nothing_is_advised_where_all_is_well() -> None:
         ({"disk_free": 10_000_000}, "cache.previews_gb"),
         ({"memory_free_mb": 100}, "compute.cpu_hosts"),
         ({"restarts_1h": {"model": 4}}, "restarted 4 times"),
+        ({"memory_short": {"image_embedding": 5}}, "smaller model"),
         ({"on_cpu": "the GPU failed three times."}, "on the CPU"),
         ({"devices": device(memory_used_mb=138_000)}, "nearly full"),
         ({"devices": device(temperature_c=93)}, "93 °C"),

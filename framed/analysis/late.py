@@ -69,7 +69,7 @@ class LateSteps:
         """`busy`: the pipeline has photos to bring to the frames first. `refresh`: photos were reopened for it."""
         self.steps = list(steps)
         self.step_ms: Counter[str] = Counter()
-        self.done: Counter[str] = Counter()
+        self.step_photos: Counter[str] = Counter()
         self.running: str | None = None
         self.paused = False
         self._database = database
@@ -239,7 +239,7 @@ class LateSteps:
 
     def _count(self, step: LateStep, seconds: float, photos: int) -> None:
         self.step_ms[step.name] += round(seconds * 1000)
-        self.done[step.name] += photos
+        self.step_photos[step.name] += photos
         if photos:
             each_s = seconds / photos
             self._each_s[step.name] = self._each_s.get(step.name, each_s) * (1 - _RECENT) + each_s * _RECENT

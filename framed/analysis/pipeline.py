@@ -134,6 +134,7 @@ class Pipeline:
         self._tasks: list[asyncio.Task[None]] = []
         self.rate = Rate()
         self.step_ms: Counter[str] = Counter()
+        self.step_photos: Counter[str] = Counter()
         self.paused = False
 
     def reconfigure(self, *, steps: Sequence[Step], limits: dict[str, Any]) -> None:
@@ -276,6 +277,7 @@ class Pipeline:
     async def _keep(self, file: Any, answer: dict[str, Any]) -> None:
         for step, ms in answer["ms"].items():
             self.step_ms[step] += ms
+            self.step_photos[step] += 1
         uid, new, outcomes, gone = await self._database.write(lambda c: self._take_in(c, file, answer))
         for photo in gone:
             self._bus.emit(PhotoGone(photo.uid, photo.photo_id))
@@ -423,6 +425,7 @@ class Pipeline:
             state: Any = "unavailable" if isinstance(error, Unavailable) else "failed"
             outcomes = [Outcome(state, problem=problem) for _ in photos]
         self.step_ms[step.name] += round((time.monotonic() - began) * 1000)
+        self.step_photos[step.name] += len(photos)
 
         def store(connection: Connection) -> None:
             done = []

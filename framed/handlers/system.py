@@ -39,6 +39,7 @@ from framed.logs import configure
 from framed.messages import Messages
 from framed.models.catalogue import PACKAGED
 from framed.models.pool import HostPool
+from framed.monitoring import Monitor
 from framed.mqtt.client import MqttClient
 from framed.mqtt.topics import Topics
 from framed.reload import Reload
@@ -79,6 +80,7 @@ class SystemHandler:
 
     mqtt: MqttClient
     late: LateSteps
+    monitor: Monitor
     reload: Reload
     schedule: Schedule
 
@@ -239,7 +241,6 @@ class SystemHandler:
             "uptime_s": round(time.monotonic() - self._began),
             "queue": {state: queue.get(state, 0) for state in ("queued", "running", "failed")},
             "hosts": self._pool.status(),
-            "gpu": [],
             "memory_mb": round(self._process.memory_info().rss / 1e6, 1),
             "cpu_percent": self._process.cpu_percent(),
             "mqtt": {
@@ -254,6 +255,7 @@ class SystemHandler:
         }
         if looking := self.image_search():
             payload["image_search"] = looking
+        payload |= await self.monitor.read(pending=self._library.get("pending", 0))
         if problems:
             payload["problem"] = " ".join(problems)[:500]
         return payload
@@ -424,6 +426,11 @@ class SystemHandler:
         m.connected.set(1 if self.mqtt.connected else 0)
         for host in self._pool.status():
             m.host_memory.labels(host["name"]).set(host["rss_mb"] * 1e6)
-        for step, ms in self._pipeline.step_ms.items():
-            m.step_seconds.labels(step).set(ms / 1000)
+        for step, took in self.monitor.steps().items():
+            m.step_seconds.labels(step).set(took["ms_each"] * took["photos"] / 1000)
+            m.step_photos.labels(step).set(took["photos"])
+        for kind, waiting in self._pool.queued().items():
+            m.calls_waiting.labels(kind).set(waiting)
+        for place, device in enumerate(self.monitor.devices):
+            m.device(str(place), device)
         return m.text()

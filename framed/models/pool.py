@@ -199,6 +199,7 @@ class HostPool:
         self._device_crashes: deque[float] = deque()
         self._on_cpu_until = 0.0
         self.rest_reason = ""
+        self._restarted: deque[tuple[float, HostKind]] = deque(maxlen=1000)
         self.memory_short: Counter[str] = Counter()
         """How often each task wanted more memory than there was."""
 
@@ -355,6 +356,11 @@ class HostPool:
                 if any(key.partition("#")[0].rpartition("/")[2] == backend for key in child.loaded):
                     child.unload(0.0)
 
+    def restarts_within(self, seconds: float) -> dict[str, int]:
+        """How many hosts of each kind died and were replaced lately."""
+        since = time.monotonic() - seconds
+        return dict(Counter(kind for at, kind in self._restarted if at > since))
+
     def queued(self) -> dict[HostKind, int]:
         """How many calls wait for a host of each kind."""
         return {kind: lane.waiting for kind, lane in self._lanes.items()}
@@ -442,6 +448,7 @@ class HostPool:
         if ending == "crashed":
             lane.guard.crashed()
         lane.restarts[child.name] = lane.restarts.get(child.name, 0) + 1
+        self._restarted.append((time.monotonic(), lane.kind))
         self._emit(HostRestarted(child.name, lane.kind, reason))
         if lane.kind == "model" and child.launch.device != "cpu":
             self._device_crashed(reason)

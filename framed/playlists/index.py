@@ -35,7 +35,9 @@ _CHANGES_KEPT = 200
 _COLUMNS = (
     # One that is analysed again stays what it was until that is done.
     "id, state in ('completed', 'partial') or (state in ('pending', 'analysing') and caption is not null), hidden, "
-    "favourite, taken, taken_precision, taken_source, kind, orientation, quality, monochrome, "
+    "favourite, taken, taken_precision, taken_source, kind, orientation, "
+    # Technical quality, and where there is an opinion on its beauty, that too.
+    "quality + coalesce(0.4 * (aesthetic - 0.5), 0), monochrome, "
     "coalesce(duplicate_of, 0), coalesce(burst, 0), coalesce(burst_best, 0), added_at, rating"
 )
 
@@ -157,10 +159,10 @@ class LibraryIndex:
         self._others: dict[str, VectorSpace] = {}
         self.generation = 0
         self.built = asyncio.Event()
-        self._members: dict[tuple[str, str], _Members] = {}
-        self._changes: dict[int, list[int]] = {}  # generation → the photos it read again
         self.categories: Mapping[str, frozenset[str]] = {}
         """The tags of each category that people ask by."""
+        self._members: dict[tuple[str, str], _Members] = {}
+        self._changes: dict[int, list[int]] = {}  # generation → the photos it read again
 
     @property
     def size(self) -> int:

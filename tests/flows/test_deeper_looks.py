@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import pytest_asyncio
 from matplotlib import font_manager
@@ -57,3 +58,19 @@ async def test_words_that_no_picture_says_find_nothing(app: App) -> None:
     found = await ask(app, "photos that say zanzibar")
     assert found["items"] == []
     assert "zanzibar" in found["speech"].lower()
+
+
+async def test_health_and_metrics_tell_of_memory_steps_and_devices(app: App) -> None:
+    health = (await app.router.call("health", {}))["data"]
+    assert isinstance(health["gpu"], list)
+    assert health["memory_free_mb"] > 0
+    assert health["disk_free_mb"] > 0
+    assert health["steps"]["tags"]["photos"] == 2
+    assert health["steps"]["ocr"]["ms_each"] > 0
+    assert isinstance(health["advice"], list)
+
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {app.token}"}) as http:
+        async with http.get(f"http://127.0.0.1:{app.web.port}/metrics") as response:
+            text = await response.text()
+    assert 'framed_step_photos{step="tags"} 2.0' in text
+    assert 'framed_calls_waiting{kind="model"} 0.0' in text
