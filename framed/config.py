@@ -15,6 +15,7 @@ from framed.frames.base import Fit
 from framed.frames.registry import FrameConfig
 from framed.library.scanner import LibrarySettings
 from framed.models.pool import ComputeSettings
+from framed.models.vision_settings import CaptionSettings
 from framed.mqtt.settings import TlsSettings
 from framed.playlists.plan import AskSettings, Kind
 from framed.schedule import Location, ScheduleEntry
@@ -89,6 +90,7 @@ class Models(Section):
 
     tags: str = "auto"
     image_embedding: str = "auto"
+    traits: Literal["auto", "off"] = "auto"
     ocr: str = "auto"
     faces: str = "auto"
     aesthetics: str = "auto"
@@ -98,7 +100,7 @@ class Models(Section):
     mirror: str | None = None
     offline: bool = False
 
-    @field_validator("tags", "image_embedding", "ocr", "faces", "aesthetics", "caption", mode="before")
+    @field_validator("tags", "image_embedding", "traits", "ocr", "faces", "aesthetics", "caption", mode="before")
     @classmethod
     def _off(cls, value: Any) -> Any:
         return "off" if value is False else value  # YAML reads a bare `off` as false
@@ -142,6 +144,7 @@ class Config(Section):
     cache: Cache = Cache()
     ask: Ask = Ask()
     models: Models = Models()
+    captions: CaptionSettings = CaptionSettings()
     tags: Tags = Tags()
     compute: ComputeSettings = ComputeSettings()
     slideshow: Slideshow = Slideshow()

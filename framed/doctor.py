@@ -146,9 +146,10 @@ def _formats() -> Iterator[Finding]:
 
 
 def _tasks(settings: "Config") -> Iterator[Finding]:
-    from framed.models import catalogue, weights
+    from framed.models import catalogue, vision_settings, weights
 
     weights.use(settings.models.folder or settings.data_dir / "models")
+    vision_settings.use(settings.captions)
     choices = settings.models.choices()
     for task in catalogue.report():
         wanted = choices.get(task, "auto")
@@ -163,7 +164,9 @@ def _tasks(settings: "Config") -> Iterator[Finding]:
             said = error.message if bad or pull is None else "nothing that does it is here; framed works without"
             yield Finding(task, "wrong" if bad else "note", said, pull[0] if pull else _REINSTALL if bad else "")
         else:
-            yield Finding(task, "good", f"{choice.backend} {choice.model_id}".strip())
+            server = vision_settings.server(choice.backend) if task == "caption" else None
+            model = f"at {server.host}, to which photos are sent" if server else choice.model_id
+            yield Finding(task, "good", f"{choice.backend} {model}".strip())
 
 
 def _weights(settings: "Config", at: Where) -> Finding:

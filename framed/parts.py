@@ -11,6 +11,7 @@ from framed import logs
 from framed.analysis import tag_categories
 from framed.analysis.steps import all_steps, late_steps
 from framed.config import Config
+from framed.models import vision_settings
 from framed.models.catalogue import PACKAGED
 from framed.reload import Part
 from framed.store import files
@@ -35,7 +36,8 @@ def parts_of(app: "App") -> list[Part]:
         Part(("library",), follow.library),
         Part(("ask", "models"), follow.requests),
         Part(("photos", "ask.hemisphere", "models"), follow.analysis),
-        Part(("models",), follow.backends),
+        Part(("captions",), follow.captions),
+        Part(("models", "captions"), follow.backends),
         Part(("tags",), follow.tags, always=True),
         Part(("slideshow", "frames"), follow.frames),
         Part(("schedule", "location", "ask.timezone"), follow.schedule),
@@ -102,6 +104,10 @@ class _Follow:
             )
             app.late.wake()
         await redo(app, new)
+
+    async def captions(self, old: Config, new: Config) -> None:
+        vision_settings.use(new.captions)
+        self._app.late.wake()
 
     async def backends(self, old: Config, new: Config) -> None:
         await self._app.backends.look()

@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from framed.analysis import ram_words, tag_words
+from framed.analysis import captions, ram_words, tag_words
 
 Hemisphere = Literal["north", "south"]
 
@@ -51,6 +51,8 @@ class DescriptionFacts(BaseModel):
     hemisphere: Hemisphere = "north"
     text: str | None = None
     """What is written in the picture."""
+    seen: str | None = None
+    """What a model said of the picture."""
 
 
 class Description(BaseModel):
@@ -243,9 +245,12 @@ _KINDS = {"photo": "photo", "screenshot": "screenshot", "document": "document", 
 
 def _caption(facts: DescriptionFacts) -> str:
     place, time = _place(facts), _time(facts)
-    written = _written(facts)
-    if written:
-        return _sentence(_written_sentence(written, facts, place, time))
+    own = written(facts)
+    if own:
+        return _sentence(_written_sentence(own, facts, place, time))
+    if facts.seen:
+        year = str(facts.taken_local.year) if facts.taken_local else None
+        return _sentence(captions.told(facts.seen, people=_people(facts), place=place, time=time, year=year))
     what, has_scene = _what(facts)
     if what is None:
         return _sentence(_little_known(facts, place))
@@ -346,7 +351,12 @@ _CAMERA_TITLES = re.compile(
 )
 
 
-def _written(facts: DescriptionFacts) -> str | None:
+def known(facts: DescriptionFacts) -> tuple[list[str], str | None, str | None]:
+    """Who is in it, where and when it was taken, in the words of a caption."""
+    return _people(facts), _place(facts), _time(facts)
+
+
+def written(facts: DescriptionFacts) -> str | None:
     """The title or caption that a person gave the photo, where it reads as one and fits a line."""
     for text in (facts.caption, facts.title):
         cleaned = _clean(text or "").rstrip(" .!;,")
@@ -466,7 +476,7 @@ def _search_text(facts: DescriptionFacts) -> str:
     parts: list[str] = [*facts.people]
     for name in (*(name for name, _ in facts.tags), *facts.also_tags):
         parts += [name, *tag_words.synonyms(name), *tag_words.wider(name)]
-    parts += [*facts.keywords, facts.title or "", facts.caption or ""]
+    parts += [*facts.keywords, facts.title or "", facts.caption or "", facts.seen or ""]
     for place in facts.places:
         parts += [part for part in (place.name, place.county, place.region, place.country) if part]
     parts += [*_words_of_path(facts.folder, years=True), *_words_of_path(facts.file_name), facts.camera or ""]
@@ -535,13 +545,15 @@ def _meaning(facts: DescriptionFacts) -> str:
         subject = _things_in(things, scene)
     if not subject and scene:
         subject = _SCENE_ALONE.get(scene, _counted(scene)).lower()
+    if facts.seen:
+        subject = captions.unnamed(facts.seen, facts.people)
     if facts.kind != "photo":
         noun = _KINDS.get(facts.kind, "photo")
         subject = f"{_article(noun)} {noun} of {subject}" if subject else f"{_article(noun)} {noun}"
     if subject and _night(facts):
         subject += " at night"
     folder = " ".join(_words_of_path(facts.folder.rsplit("/", 1)[-1]))
-    parts = [subject, _written(facts) or "", *(_clean(word) for word in facts.keywords[:8]), folder]
+    parts = [subject, written(facts) or "", *(_clean(word) for word in facts.keywords[:8]), folder]
     # The narrow ones: that it is an animal is in "dog" for MiniLM as for us.
     unsaid = [name for name, _ in facts.tags if not re.search(rf"\b{re.escape(name)}\b", subject)]
     parts += sorted(unsaid, key=tag_words.level)[:5]

@@ -13,14 +13,13 @@ import json
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
-from urllib.parse import urlsplit
 
 import aiohttp
 import structlog
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from framed.errors import FramedError, TimedOut, Unavailable
 from framed.models.base import Offer
+from framed.models.vision_settings import ServerSettings, used
 
 log = structlog.get_logger(__name__)
 
@@ -33,46 +32,6 @@ _MOST_BYTES = 4_000_000
 _SAID = 160
 _UNPAID = ("insufficient_quota", "billing", "exceeded your")
 _BLIND = ("vision", "multimodal", "does not support", "image input")
-
-
-class ServerSettings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    url: str | None = Field(None, pattern=r"^https?://[^/@\s?#]+(/[^@\s?#]*)?$")
-    model: str = Field("", max_length=200)
-    api_key: SecretStr | None = None
-    timeout_s: float = Field(180.0, ge=1, le=3_600)
-
-    @field_validator("url")
-    @classmethod
-    def _bare(cls, url: str | None) -> str | None:
-        return url.rstrip("/") if url else None
-
-    @property
-    def host(self) -> str:
-        return urlsplit(self.url or "").netloc
-
-
-class CaptionSettings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    max_chars: int = Field(300, ge=40, le=300)
-    detailed: bool = False
-    ollama: ServerSettings = ServerSettings(model="qwen2.5vl:3b")
-    openai: ServerSettings = ServerSettings()
-
-
-_used = CaptionSettings()
-
-
-def use(settings: CaptionSettings) -> None:
-    """What the backends of this process ask from now on. Never in the environment, which the compute hosts see."""
-    global _used
-    _used = settings
-
-
-def used() -> CaptionSettings:
-    return _used
 
 
 class BadAnswer(FramedError):
@@ -97,11 +56,15 @@ class VisionServer(Offer):
     def __init__(self, session: aiohttp.ClientSession, waits_s: Sequence[float] = WAITS_S) -> None:
         self._session = session
         self._waits_s = waits_s
-        self.settings: ServerSettings = getattr(used(), self.key)
+        self.settings = self.configured()
+
+    @classmethod
+    def configured(cls) -> ServerSettings:
+        return used().ollama if cls.key == "ollama" else used().openai
 
     @classmethod
     def available(cls) -> str | None:
-        settings: ServerSettings = getattr(used(), cls.key)
+        settings = cls.configured()
         if settings.url is None:
             return f"No server is configured: captions.{cls.key}.url in config.yaml."
         if not settings.model:
@@ -117,7 +80,7 @@ class VisionServer(Offer):
         """
         if why_not := cls.available():
             raise Unavailable(why_not)
-        settings: ServerSettings = getattr(used(), cls.key)
+        settings = cls.configured()
         timeout = aiohttp.ClientTimeout(total=settings.timeout_s, sock_connect=_CONNECT_S)
         headers = {"Accept-Encoding": "identity"}
         if settings.api_key is not None:

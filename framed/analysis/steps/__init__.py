@@ -4,6 +4,7 @@ from framed.analysis.previews import Previews
 from framed.analysis.step import LateStep, Step
 from framed.analysis.steps.aesthetics import AestheticsStep
 from framed.analysis.steps.bursts import BurstsStep
+from framed.analysis.steps.caption import CaptionStep
 from framed.analysis.steps.colours import ColoursStep
 from framed.analysis.steps.description import DescriptionStep
 from framed.analysis.steps.duplicates import DuplicatesStep
@@ -53,6 +54,7 @@ def late_steps(*, database: Database, compute: Compute, previews: Previews, back
         "faces": FacesStep(compute, previews, backends.get("faces", "auto")),
         "ocr": OcrStep(compute, previews, backends.get("ocr", "auto")),
         "aesthetics": AestheticsStep(compute, previews, backends.get("aesthetics", "auto")),
+        "caption": CaptionStep(compute, previews, backends.get("caption", "auto")),
     }
     off = {task for task, backend in backends.items() if backend == "off"}
     return [step for task, step in steps.items() if not off & {task, *step.needs}]

@@ -24,19 +24,43 @@ class DescriptionStep(BatchStep):
         return [self._describe(photo) for photo in photos]
 
     def _describe(self, photo: PhotoWork) -> Outcome:
-        from framed.analysis.describe import describe
+        from framed.analysis.describe import describe, written
         from framed.analysis.traits import MEASURED_VALUES, of_facts
 
-        said = describe(facts_of(photo, self._hemisphere))
-        result = {"caption": said.caption, "meaning": said.meaning}
+        facts = facts_of(photo, self._hemisphere)
+        said = describe(facts)
+        by = "file" if written(facts) else photo.results["caption"]["backend"] if facts.seen else "assembled"
+        result = {"caption": said.caption, "meaning": said.meaning, "by": by}
+        again = _out_of_date(photo, facts)
         measured = of_facts(photo.results)
 
         def store(connection: Connection) -> None:
             store_photos.set_values(connection, photo.id, {"caption": said.caption})
             store_photos.set_text(connection, photo.id, said.search_text)
+            if again:
+                store_photos.drop_steps(connection, photo.id, ["caption"])
             traits.put(connection, photo.id, measured, measured=True, measured_values=MEASURED_VALUES)
 
         return Outcome("completed", result, store=store)
+
+
+def _out_of_date(photo: PhotoWork, facts: Any) -> bool:
+    """A model's caption that says a name which is no longer theirs, or was spared because of one that is gone."""
+    from framed.analysis.describe import written
+
+    if photo.steps.get("caption", (0, "", 0))[1] == "skipped":
+        return written(facts) is None
+    return bool(photo.results.get("caption", {}).get("text")) and facts.seen is None
+
+
+def _seen(photo: PhotoWork, people: Sequence[str]) -> str | None:
+    """A model's caption, unless it says a name that was handed in and has been taken back since."""
+    from framed.analysis.captions import names
+
+    found = photo.results.get("caption", {})
+    text: str = found.get("text") or ""
+    gone = [name for name in found.get("names", []) if name not in people and names(text, name)]
+    return text if text and not gone else None
 
 
 def _traits(photo: PhotoWork) -> list[str]:
@@ -73,4 +97,5 @@ def facts_of(photo: PhotoWork, hemisphere: Literal["north", "south"]) -> Any:
         quality=photo.results.get("quality", {}).get("words", []),
         hemisphere=hemisphere,
         text=photo.results.get("ocr", {}).get("text") or None,
+        seen=_seen(photo, names),
     )
