@@ -2,19 +2,16 @@
 
 import asyncio
 import os
-import shutil
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 import skimage
 from PIL import Image
 
 from framed.app import App
-from framed.config import load
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
@@ -40,16 +37,6 @@ def write_photo(source: str, path: Path, *, taken: str, place: tuple[float, floa
             gps[1 + 2 * axis] = marks[0] if value >= 0 else marks[1]
             gps[2 + 2 * axis] = (int(degrees), int(minutes), round((minutes % 1) * 60, 3))
     picture.save(path, "JPEG", quality=92, exif=exif)
-
-
-@pytest.fixture
-def album(tmp_path: Path) -> Path:
-    folder = tmp_path / "photos"
-    write_photo("chelsea.png", folder / "Holidays" / "cat.jpg", taken="2019:07:14 10:00:00", place=(43.7696, 11.2558))
-    write_photo("coffee.png", folder / "coffee.jpg", taken="2021:12:25 09:30:00")
-    write_photo("astronaut.png", folder / "eileen.jpg", taken="2020:05:05 15:00:00")
-    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
-    return folder
 
 
 def settings(tmp_path: Path, album: Path) -> dict[str, Any]:
@@ -83,11 +70,3 @@ async def analysed(app: App, photos: int) -> dict[str, Any]:
 
     found: dict[str, Any] = await until(check, 90.0)
     return found
-
-
-@pytest.fixture
-async def app(tmp_path: Path, album: Path) -> AsyncIterator[App]:
-    async with App(load(None, settings(tmp_path, album))) as running:
-        await analysed(running, 3)
-        yield running
-    shutil.rmtree(tmp_path / "data", ignore_errors=True)

@@ -3,18 +3,60 @@
 import asyncio
 import hashlib
 import json
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import aiomqtt
 import pytest
+import pytest_asyncio
 
 from framed.app import App
 from framed.config import load
 from tests.flows.conftest import analysed, settings, until, write_photo
 
-pytestmark = [pytest.mark.models, pytest.mark.timeout(180)]
+FLORENCE = (43.7696, 11.2558)
+pytestmark = [pytest.mark.models, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="module")]
+
+
+class House:
+    """One running framed on a small album; it can be stopped and started again on the same folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.album = folder / "photos"
+        self._config = load(None, settings(folder, self.album))
+        self.app: App
+
+    async def start(self) -> None:
+        self.app = App(self._config)
+        await self.app.__aenter__()
+        await analysed(self.app, 3)
+
+    async def stop(self) -> None:
+        await self.app.__aexit__(None, None, None)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+    folder = tmp_path_factory.mktemp("house")
+    made = House(folder)
+    write_photo("chelsea.png", made.album / "Holidays" / "cat.jpg", taken="2019:07:14 10:00:00", place=FLORENCE)
+    write_photo("coffee.png", made.album / "coffee.jpg", taken="2021:12:25 09:30:00")
+    write_photo("astronaut.png", made.album / "eileen.jpg", taken="2020:05:05 15:00:00")
+    (made.album / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
+    await made.start()
+    yield made
+    await made.stop()
+    await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+@pytest.fixture
+def app(house: House) -> App:
+    return house.app
 
 
 def client(app: App) -> aiomqtt.Client:
@@ -81,57 +123,6 @@ async def test_nothing_matches_is_said_and_changes_nothing(app: App) -> None:
     assert await app.player.current("kitchen") == before
 
 
-async def test_a_broken_file_is_parked_with_its_reason_and_read_again_when_it_changes(app: App, album: Path) -> None:
-    listed = await app.router.call("photo/list", {"state": "failed"})
-    assert [Path(item["path"]).name for item in listed["data"]["items"]] == ["broken.jpg"]
-    assert "cut short" in listed["data"]["items"][0]["problem"]
-
-    write_photo("rocket.jpg", album / "broken.jpg", taken="2022:01:01 12:00:00")
-    await analysed(app, 4)
-
-    assert (await app.router.call("photo/list", {"state": "failed"}))["data"]["items"] == []
-
-
-async def test_a_deleted_photo_leaves_every_playlist(app: App, album: Path) -> None:
-    await app.router.call("ask", {"text": "coffee", "frame": "kitchen"})
-    (album / "coffee.jpg").unlink()
-
-    async def gone() -> bool:
-        answer = await app.router.call("ask", {"text": "coffee", "dry_run": True})
-        return bool(answer["data"]["count"] == 0)
-
-    await until(gone, 30)
-
-
-async def test_hide_at_the_frame_takes_the_photo_off_every_wall(app: App) -> None:
-    await app.router.call("ask", {"text": "cats", "frame": "kitchen"})
-
-    answer = await app.router.call("frame/cmd", {"frame": "kitchen", "action": "hide"})
-    assert answer["status"] == "ok"
-
-    async def hidden() -> bool:
-        return bool((await app.router.call("ask", {"text": "cats", "dry_run": True}))["data"]["count"] == 0)
-
-    await until(hidden, 10)
-
-
-async def test_a_restart_keeps_what_is_on_the_frame_and_analyses_nothing_again(tmp_path: Path, album: Path) -> None:
-    config = load(None, settings(tmp_path, album))
-    async with App(config) as first:
-        await analysed(first, 3)
-        await first.router.call("ask", {"text": "coffee", "frame": "kitchen"})
-        before = await first.player.state_payload("kitchen")
-    async with App(config) as second:
-        await analysed(second, 3)
-        after = await second.player.state_payload("kitchen")
-        attempts = await second.database.read(
-            lambda c: c.exec_driver_sql("select max(attempts) from photo_steps").scalar()
-        )
-
-    assert after["photo"] == before["photo"]
-    assert attempts == 1
-
-
 @pytest.mark.parametrize(
     ("payload", "code"),
     [
@@ -164,10 +155,7 @@ async def test_a_transaction_seen_before_gets_its_first_answer(app: App) -> None
     assert second == json.loads(json.dumps(first, default=str))
 
 
-async def test_torch_never_enters_the_daemon(app: App) -> None:
-    import subprocess
-    import sys
-
+async def test_torch_never_enters_the_daemon() -> None:
     code = (
         "import sys, framed.app; bad = {'torch', 'PIL', 'scipy', 'tokenizers'} & set(sys.modules); "
         "sys.exit(str(bad) if bad else 0)"
@@ -184,3 +172,56 @@ async def test_a_reason_names_only_what_the_photo_itself_shows(app: App) -> None
     assert "coffee" not in why["cat.jpg"][0]
     assert "coffee" in why["coffee.jpg"][0]
     assert "cat" not in why["coffee.jpg"][0]
+
+
+# -- these change the album or the running framed: they come last ------------------------------------------------------
+
+
+async def test_a_restart_keeps_what_is_on_the_frame_and_analyses_nothing_again(house: House) -> None:
+    async def steps() -> list[tuple[Any, ...]]:
+        query = "select photo_id, step, attempts, at from photo_steps order by photo_id, step"
+        return await house.app.database.read(lambda c: [tuple(row) for row in c.exec_driver_sql(query)])
+
+    await house.app.router.call("ask", {"text": "coffee", "frame": "kitchen"})
+    before, done = await house.app.player.state_payload("kitchen"), await steps()
+    await house.stop()
+    await house.start()
+    after = await house.app.player.state_payload("kitchen")
+
+    assert after["photo"] == before["photo"]
+    assert await steps() == done
+    assert {attempts for _, _, attempts, _ in done} == {1}
+
+
+async def test_hide_at_the_frame_takes_the_photo_off_every_wall(app: App) -> None:
+    await app.router.call("ask", {"text": "cats", "frame": "kitchen"})
+
+    answer = await app.router.call("frame/cmd", {"frame": "kitchen", "action": "hide"})
+    assert answer["status"] == "ok"
+
+    async def hidden() -> bool:
+        return bool((await app.router.call("ask", {"text": "cats", "dry_run": True}))["data"]["count"] == 0)
+
+    await until(hidden, 10)
+
+
+async def test_a_broken_file_is_parked_with_its_reason_and_read_again_when_it_changes(app: App, house: House) -> None:
+    listed = await app.router.call("photo/list", {"state": "failed"})
+    assert [Path(item["path"]).name for item in listed["data"]["items"]] == ["broken.jpg"]
+    assert "cut short" in listed["data"]["items"][0]["problem"]
+
+    write_photo("rocket.jpg", house.album / "broken.jpg", taken="2022:01:01 12:00:00")
+    await analysed(app, 4)
+
+    assert (await app.router.call("photo/list", {"state": "failed"}))["data"]["items"] == []
+
+
+async def test_a_deleted_photo_leaves_every_playlist(app: App, house: House) -> None:
+    await app.router.call("ask", {"text": "coffee", "frame": "kitchen"})
+    (house.album / "coffee.jpg").unlink()
+
+    async def gone() -> bool:
+        answer = await app.router.call("ask", {"text": "coffee", "dry_run": True})
+        return bool(answer["data"]["count"] == 0)
+
+    await until(gone, 30)
