@@ -200,11 +200,12 @@ class ImageModels:
     async def _take_over(self, model: str) -> None:
         space = await self._index.image_space(model)
         calibration = await self._calibrate(space)
-        self._state = ImageModel(
+        state = ImageModel(
             answers=model, making=model, calibration=calibration.model_dump() if calibration is not None else None
         )
-        await self._database.write(lambda c: rows.put(c, self._state), durable=True)
+        await self._database.write(lambda c: rows.put(c, state), durable=True)
         self._index.images = space  # at once: a request sees the old vectors or the new ones, never both
+        self._state = state
         log.info("requests are answered by another model of pictures", model=model, photos=self._covered.have)
         await self._drop_others(model)
 
