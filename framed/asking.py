@@ -118,6 +118,8 @@ def status(config: ConfigFile = None, data: Data = None, http_port: HttpPort = N
         terminal.say(f"framed has been up for {terminal.lasted(answer['uptime_s'])}.")
         if library := answer.get("library"):
             terminal.say(_library_words(library))
+            for one in library.get("deeper", []):
+                terminal.say(_deeper_words(one))
         terminal.say(f"Jobs: {queue['queued']} waiting, {queue['running']} running, {queue['failed']} failed.")
         terminal.say(f"MQTT: {'connected' if mqtt['connected'] else 'not connected'}.")
         terminal.say(f"Memory: {answer['memory_mb']:.0f} MB. Errors in the last hour: {answer['errors_1h']}.")
@@ -147,6 +149,14 @@ def _library_words(library: dict[str, Any]) -> str:
     if library["failed"]:
         parts.append(f"{library['failed']:,} could not be read")
     return f"Photos: {'; '.join(parts)}."
+
+
+def _deeper_words(one: dict[str, Any]) -> str:
+    """A step that is taken when every photo is ready: what is left of it."""
+    said = f"Deeper look, {one['step'].replace('_', ' ')}: {one['left']:,} photos left"
+    if one.get("problem"):
+        return f"{said}. It rests: {one['problem']}"
+    return f"{said}, about {terminal.lasted(one['eta_s'])}." if "eta_s" in one else f"{said}."
 
 
 def rescan(

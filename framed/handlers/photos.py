@@ -142,6 +142,7 @@ class PhotoHandler:
             "taken_offset_min": card["taken_offset_min"],
             "taken_source": card["taken_source"],
             "caption": card["caption"],
+            "caption_by": ((steps.get("description") or {}).get("result") or {}).get("by"),
             "title": card["title"],
             "kind": card["kind"],
             "orientation": card["orientation"],

@@ -31,6 +31,7 @@ from framed.events import (
     PhotoGone,
     PlaylistChanged,
     ScanFinished,
+    StepChanged,
 )
 from framed.frames.publish import iso
 from framed.jobs import KEEP_FINISHED_S, JobQueue
@@ -59,6 +60,7 @@ log = structlog.get_logger(__name__)
 
 HEALTH_S = 60.0
 LIBRARY_S = 5.0
+DEEPER_S = 30.0
 TIDY_S = 3600.0
 
 
@@ -113,6 +115,7 @@ class SystemHandler:
         self._began = time.monotonic()  # the system's clock may be set while framed runs
         self._errors: deque[float] = deque(maxlen=1000)
         self._changed = asyncio.Event()
+        self._recount: asyncio.TimerHandle | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._process = psutil.Process()
         self._last_scan: float | None = None
@@ -125,6 +128,7 @@ class SystemHandler:
         for event in (PhotoAdded, PhotoAnalysed, PhotoFailed, PhotoGone):
             self._bus.on(event, self._library_changed)
         self._bus.on(ScanFinished, self._scanned)
+        self._bus.on(StepChanged, self._step_changed)
         self._bus.on(PlaylistChanged, self._playlists_changed)
         self._bus.on(FrameOnline, self._frames_changed)
         self._bus.on(FrameOffline, self._frames_changed)
@@ -139,6 +143,8 @@ class SystemHandler:
         self._tasks = [asyncio.create_task(loop(), name=name) for name, loop in loops.items()]
 
     async def close(self) -> None:
+        if self._recount is not None:
+            self._recount.cancel()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -282,6 +288,8 @@ class SystemHandler:
         rate = self._pipeline.rate.per_s()
         if pending and rate:
             payload["eta_s"] = round(pending / rate)
+        if deeper := await self.late.outlook():
+            payload["deeper"] = [{key: value for key, value in one.items() if value is not None} for one in deeper]
         return payload
 
     async def publish_info(self) -> None:
@@ -328,6 +336,15 @@ class SystemHandler:
     # -- what happens --------------------------------------------------------------------------------------------
 
     async def _library_changed(self, event: Any) -> None:
+        self._changed.set()
+
+    async def _step_changed(self, event: StepChanged) -> None:
+        """What is left of the deeper looks changes with every photo, and is counted anew much less often."""
+        if self._recount is None and event.step in {step.name for step in self.late.steps}:
+            self._recount = asyncio.get_running_loop().call_later(DEEPER_S, self._deeper_changed)
+
+    def _deeper_changed(self) -> None:
+        self._recount = None
         self._changed.set()
 
     async def _scanned(self, event: ScanFinished) -> None:
