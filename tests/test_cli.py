@@ -282,6 +282,15 @@ def test_commands_answer_programs(daemon: Daemon, command: str, key: str) -> Non
     assert key in json.loads(done.stdout)
 
 
+def test_photos_like_one_are_looked_for_by_its_file_or_its_id(daemon: Daemon) -> None:
+    file = daemon.data.parent / "photos" / "cat.jpg"
+    done = daemon.run("similar", str(file), "--by", "hash", "--json")
+    assert json.loads(done.stdout) == {"items": [], "by": "hash"}
+    assert "Nothing else in the library is like it." in daemon.run("similar", str(file), "--by", "hash").output
+    unknown = daemon.run("similar", "0" * 16)
+    assert (unknown.exit_code, unknown.stderr.strip()) == (1, "There is no photo with that id.")
+
+
 def test_the_contract_is_printed_for_programs() -> None:
     document = json.loads(CliRunner().invoke(app, ["contract", "--json"]).stdout)
 
