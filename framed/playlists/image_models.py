@@ -5,6 +5,7 @@ on from there.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -30,6 +31,9 @@ log = structlog.get_logger(__name__)
 
 _LOOK_S = 60.0
 _SPACING_S = 1.0
+_MOST_S = 5.0
+_REST = 10
+"""Looking takes at most a tenth of the time: photos come by the second, and counting a large library takes a while."""
 _COVERED = 0.99
 _LOST = 0.9
 """A model that could embed a tenth fewer photos than the one before does not replace it: it is broken."""
@@ -105,6 +109,7 @@ class ImageModels:
         opened = False
         while True:
             self._woken.clear()
+            began = time.monotonic()
             try:
                 if not opened:
                     await self._open()
@@ -114,7 +119,7 @@ class ImageModels:
                 log.warning("the vectors of pictures wait", problem=error.message)
             except Exception:
                 log.exception("the vectors of pictures could not be looked after")
-            await asyncio.sleep(_SPACING_S)
+            await asyncio.sleep(min(max(_SPACING_S, _REST * (time.monotonic() - began)), _MOST_S))
             try:
                 await asyncio.wait_for(self._woken.wait(), _LOOK_S)
             except TimeoutError:
