@@ -31,6 +31,8 @@ class FakeVision:
     """`async with`; `url` is where it listens. `faults` are used up one by one, then `fault` holds."""
 
     says: str = "A cat looks at the camera."
+    answers: dict[str, str] = field(default_factory=dict)
+    """What it says instead where these words are in the question."""
     fault: Fault = ""
     faults: list[Fault] = field(default_factory=list)
     models: tuple[str, ...] = ("seer",)
@@ -77,7 +79,7 @@ class FakeVision:
         if fault == "garbage":
             await response.write(b"\x00\xff<html>not json\n")
             return response
-        words = self.says.split(" ")
+        words = self._answer().split(" ")
         for number, word in enumerate(words):
             piece = word if number == 0 else f" {word}"
             await line({"model": body["model"], "message": {"role": "assistant", "content": piece}, "done": False})
@@ -104,7 +106,9 @@ class FakeVision:
                 said = {"message": f"Unsupported parameter: '{name}'.", "param": name, "code": "unsupported_parameter"}
                 return web.json_response({"error": said}, status=400)
         if not self.streams or not body.get("stream"):
-            whole = {"choices": [{"message": {"role": "assistant", "content": self.says}, "finish_reason": "stop"}]}
+            whole = {
+                "choices": [{"message": {"role": "assistant", "content": self._answer()}, "finish_reason": "stop"}]
+            }
             return web.json_response(whole)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
@@ -118,7 +122,7 @@ class FakeVision:
             return response
         await event({"choices": [{"delta": {"role": "assistant", "content": None}, "finish_reason": None}]})
         await event({"choices": [{"delta": {"reasoning_content": "It is a cat."}, "finish_reason": None}]})
-        for number, word in enumerate(self.says.split(" ")):
+        for number, word in enumerate(self._answer().split(" ")):
             piece = word if number == 0 else f" {word}"
             await event({"choices": [{"delta": {"content": piece}, "finish_reason": None}]})
             if number == 0 and not await self._goes_on(request, fault):
@@ -134,6 +138,10 @@ class FakeVision:
     def _note(self, request: web.Request, body: dict[str, Any], picture: bytes, prompt: str) -> None:
         self.asked.append(Asked(request.path, body, dict(request.headers), picture, prompt))
         self.heard.set()
+
+    def _answer(self) -> str:
+        prompt = self.asked[-1].prompt
+        return next((says for words, says in self.answers.items() if words in prompt), self.says)
 
     def _next(self) -> Fault:
         return self.faults.pop(0) if self.faults else self.fault
