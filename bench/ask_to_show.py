@@ -145,7 +145,7 @@ def watched(app: Any) -> Stopwatch:
     app.asker.plan = watch.around("plan", app.asker.plan)
     app.asker._vector = watch.around("embed", app.asker._vector)
     app.asker.answer = watch.around("answer", app.asker.answer)
-    app.player._picture = watch.from_here("render", app.player._picture)
+    app.rendered.get = watch.from_here("render", app.rendered.get)
     app.messages.show = watch.from_here("show", app.messages.show)
     payload, ask = app.router._verbs["ask"]
     app.router._verbs["ask"] = (payload, watch.asking(ask))
@@ -181,7 +181,7 @@ async def asked(app: Any, peer: asyncio.subprocess.Process, frame: str, text: st
     while quiet < 3:
         await asyncio.sleep(0.02)
         player = app.player
-        busy = any(not task.done() for task in player._ahead.values()) or player._rendering or player._spawned
+        busy = any(not task.done() for task in player._ahead.values()) or app.rendered.busy or player._spawned
         quiet = 0 if busy else quiet + 1
     found: float | None = json.loads(line)
     return found

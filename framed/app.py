@@ -34,6 +34,7 @@ from framed.errors import CannotStore, ConfigError, Unavailable
 from framed.events import PhotoAnalysed, ScanFinished
 from framed.frames.player import Player
 from framed.frames.registry import Registry
+from framed.frames.rendered import RenderedPictures
 from framed.gate import ApiPort, FramesPort, HealthPort, Hub, PicturesPort
 from framed.handlers.accounts import AccountHandler
 from framed.handlers.frames import FrameHandler
@@ -267,18 +268,22 @@ class App:
         self.router = Router(database=self.database)
         self.topics = Topics(config.mqtt.base_topic)
         self.messages = Messages(topics=self.topics, router=self.router, bus=self.bus, database=self.database)
-        self.player = Player(
+        self.rendered = RenderedPictures(
             database=self.database,
             compute=self.pool,
             previews=self.previews,
+            folder=data / "pictures",
+            max_bytes=int(config.cache.pictures_gb * 1e9),
+        )
+        self.player = Player(
+            database=self.database,
+            rendered=self.rendered,
             registry=self.registry,
             publisher=self.messages,
             bus=self.bus,
-            renders=data / "pictures",
             base_url=lambda: self.base_url,
             caption=caption_of,
             timezone=ZoneInfo(config.ask.timezone),
-            renders_max_bytes=int(config.cache.pictures_gb * 1e9),
             clock=self._clock,
         )
 
@@ -365,7 +370,7 @@ class App:
         for verb, sentence in LATER.items():
             self.router.later(verb, sentence)
         self.system.request_verbs = lambda: [*self.router.verbs(), *LATER]
-        self.system.housekeeping = (self.previews.shrink, self.player.tidy, give_back)
+        self.system.housekeeping = (self.previews.shrink, self.rendered.tidy, give_back)
         self.schedule = Schedule(
             database=self.database,
             call=lambda verb, payload: self.router.call(verb, payload, source="schedule"),
@@ -434,12 +439,13 @@ class App:
             database=self.database,
             registry=self.registry,
             player=self.player,
+            rendered=self.rendered,
             handler=self.frame_handler,
             router=self.router,
             hub=self.hub,
         )
         self.pictures = PicturesPort(
-            database=self.database, player=self.player, previews=self.previews, follows=followed(self.config)
+            database=self.database, rendered=self.rendered, previews=self.previews, follows=followed(self.config)
         )
         self.web = WebServer(
             options=WebOptions(
@@ -539,6 +545,7 @@ class App:
         await self.start_scanning()
         self._stack.push_async_callback(self.stop_scanning)
         await self.player.start()
+        self._stack.push_async_callback(self.rendered.close)
         self._stack.push_async_callback(self.player.close)
         await self.system.start()
         self._stack.push_async_callback(self.system.close)
@@ -588,7 +595,7 @@ class App:
     async def _leave(self) -> None:
         """What computes ends first and at once: whatever was in flight is derived from the rows again."""
         log.info("framed is stopping")
-        await asyncio.gather(self.player.close(), self.pipeline.close(), self.pool.close())
+        await asyncio.gather(self.player.close(), self.rendered.close(), self.pipeline.close(), self.pool.close())
 
     def _log_line(self, payload: dict[str, Any]) -> None:
         """Any thread may log; the message leaves from the loop."""

@@ -16,6 +16,7 @@ from framed.frames.base import Panel
 from framed.frames.player import Player
 from framed.frames.publish import picture_url
 from framed.frames.registry import Registry
+from framed.frames.rendered import RenderedPictures
 from framed.handlers.frames import FrameHandler
 from framed.router import Door, Router
 from framed.store import frames as rows
@@ -72,10 +73,15 @@ class PicturesPort:
     """`follows` are the photo folders whose links lead out of them with their owner's leave."""
 
     def __init__(
-        self, *, database: Database, player: Player, previews: Previews, follows: frozenset[bytes] = frozenset()
+        self,
+        *,
+        database: Database,
+        rendered: RenderedPictures,
+        previews: Previews,
+        follows: frozenset[bytes] = frozenset(),
     ) -> None:
         self._database = database
-        self._player = player
+        self._rendered = rendered
         self._previews = previews
         self.follows = follows
 
@@ -83,7 +89,7 @@ class PicturesPort:
         row = await self._database.read(lambda c: rows.render_of(c, sha256))
         if row is None:
             return None
-        path = self._player.picture_path(row["sha256"], row["ext"])
+        path = self._rendered.path(row["sha256"], row["ext"])
         if not await asyncio.to_thread(path.is_file):
             return None
         return PictureFile(path, row["mime"], row["sha256"])
@@ -138,6 +144,7 @@ class FramesPort:
         database: Database,
         registry: Registry,
         player: Player,
+        rendered: RenderedPictures,
         handler: FrameHandler,
         router: Router,
         hub: Hub,
@@ -145,6 +152,7 @@ class FramesPort:
         self._database = database
         self._registry = registry
         self._player = player
+        self._rendered = rendered
         self._handler = handler
         self._router = router
         self._hub = hub
@@ -171,7 +179,7 @@ class FramesPort:
         if listed is None:
             return {"v": 1, "id": None, "name": None, "count": 0, "interval_s": known.interval_s, "items": []}
         cards = await self._database.read(lambda c: photo_rows.cards(c, [item.photo_id for item in listed.items]))
-        ready = dict(await self._player.ready(known, [item.photo_id for item in listed.items], state["position"]))
+        ready = dict(await self._rendered.ready(known, [item.photo_id for item in listed.items], state["position"]))
         items = []
         for place, entry in enumerate(listed.items):
             if entry.photo_id in cards:
@@ -222,8 +230,8 @@ class FramesPort:
         named = {"jpg": "jpeg", "png": "png", "bmp": "bmp"}[format]
         size = {"width": width or own.width, "height": height or own.height}
         panel = Panel.model_validate({**own.model_dump(), **size, "formats": (named,)})
-        picture = await self._player.rendered_for(known, card, panel)
-        path = self._player.picture_path(picture["sha256"], picture["ext"])
+        picture = await self._rendered.rendered_for(known, card, panel)
+        path = self._rendered.path(picture["sha256"], picture["ext"])
         return PictureFile(path, picture["mime"], picture["sha256"])
 
     async def may_see(self, frame: str, sha256: str) -> bool:

@@ -62,8 +62,8 @@ class _Follow:
 
     async def player(self, old: Config, new: Config) -> None:
         app = self._app
-        most = int(new.cache.pictures_gb * 1e9)
-        app.player.reconfigure(timezone=ZoneInfo(new.ask.timezone), renders_max_bytes=most)
+        app.player.reconfigure(ZoneInfo(new.ask.timezone))
+        app.rendered.max_bytes = int(new.cache.pictures_gb * 1e9)
         app.previews.reconfigure(max_bytes=int(new.cache.previews_gb * 1e9))
         if new.cache != old.cache:
             app.background(app.system.tidy(), "housekeeping")

@@ -5,14 +5,11 @@ failure never reaches a wall: whatever cannot be rendered is passed over and the
 """
 
 import asyncio
-import contextlib
-import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
-from pathlib import Path
-from typing import Any, Protocol
+from datetime import datetime, tzinfo
+from typing import Any
 
 import structlog
 from sqlalchemy import RowMapping
@@ -20,10 +17,9 @@ from sqlalchemy import RowMapping
 from framed.bus import Bus
 from framed.errors import BadPhoto, CannotStore, FramedError, UnknownPlaylist
 from framed.events import FrameFailed, FrameOffline, FrameOnline, FrameShown
-from framed.frames.base import Panel, logical_size, render_key
-from framed.frames.publish import PLAYLIST_ITEMS, Publisher, iso, picture_url, playlist_payload, show_payload
-from framed.frames.registry import Frame, Registry, focus_of
-from framed.models.base import Call, Compute
+from framed.frames.publish import Publisher, iso, picture_url, playlist_payload, show_payload
+from framed.frames.registry import Frame, Registry
+from framed.frames.rendered import RenderedPictures
 from framed.store import frames as rows
 from framed.store import photos as photo_rows
 from framed.store import playlists as playlist_rows
@@ -34,21 +30,9 @@ log = structlog.get_logger(__name__)
 AHEAD = 3
 AHEAD_AT_ONCE = 2
 """Coming pictures rendered at a time for all frames together: one that is asked for now never waits behind many."""
-PREVIEW_PX = 1440
-ROUGH = ":rough"
 _TRIES = 8  # photos passed over in a row before a frame is left with what it has
 
 Caption = Callable[[Mapping[str, Any]], str]
-
-
-class Previews(Protocol):
-    """The cache of previews, as `analysis.previews` keeps it."""
-
-    def path(self, uid: str, size: str = "preview") -> Path: ...
-
-    async def ensure(
-        self, photo: photo_rows.PhotoWork, size: str = "preview", *, interactive: bool = False
-    ) -> Path: ...
 
 
 @dataclass(frozen=True)
@@ -64,32 +48,25 @@ class Player:
         self,
         *,
         database: Database,
-        compute: Compute,
-        previews: Previews,
+        rendered: RenderedPictures,
         registry: Registry,
         publisher: Publisher,
         bus: Bus,
-        renders: Path,
         base_url: Callable[[], str],
         caption: Caption,
         timezone: tzinfo,
-        renders_max_bytes: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._database = database
-        self._compute = compute
-        self._previews = previews
+        self._rendered = rendered
         self._registry = registry
         self._publisher = publisher
         self._bus = bus
-        self._renders = renders
         self.base_url = base_url
         self._caption = caption
         self._timezone = timezone
-        self._renders_max_bytes = renders_max_bytes
         self._clock = clock
         self._locks: dict[str, asyncio.Lock] = {}
-        self._rendering: dict[str, asyncio.Task[dict[str, Any]]] = {}
         self._ahead: dict[str, asyncio.Task[None]] = {}
         self._spawned: set[asyncio.Task[None]] = set()
         self._ahead_room = asyncio.Semaphore(AHEAD_AT_ONCE)
@@ -105,16 +82,14 @@ class Player:
         self._tick_task = asyncio.create_task(self._run(), name="frames:schedule")
 
     async def close(self) -> None:
-        tasks = [
-            task for task in (self._tick_task, *self._spawned, *self._ahead.values(), *self._rendering.values()) if task
-        ]
+        tasks = [task for task in (self._tick_task, *self._spawned, *self._ahead.values()) if task]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def reconfigure(self, *, timezone: tzinfo, renders_max_bytes: int) -> None:
-        """Other settings were read; the schedule looks at once at what they change."""
-        self._timezone, self._renders_max_bytes = timezone, renders_max_bytes
+    def reconfigure(self, timezone: tzinfo) -> None:
+        """Another time zone was read; the schedule looks at once at what it changes."""
+        self._timezone = timezone
         self._wake.set()
 
     # -- moves ---------------------------------------------------------------------------------------------------
@@ -126,7 +101,7 @@ class Player:
     async def _begin(self, frame: Frame, photo_id: int) -> None:
         card = (await self._database.read(lambda c: photo_rows.cards(c, [photo_id]))).get(photo_id)
         if card is not None:
-            await self._picture(frame, card, quick=True)
+            await self._rendered.get(frame, card, quick=True)
 
     async def play(self, frame_id: str, playlist_id: str, *, quick: bool = False) -> Step:
         """Starts a playlist at its beginning. `quick` shows a picture made from the preview first where the sharp one
@@ -204,7 +179,7 @@ class Player:
     async def preview(self, frame_id: str, photo_id: int) -> dict[str, Any]:
         frame = self._registry.get(frame_id)
         card = (await self._database.read(lambda c: photo_rows.cards(c, [photo_id])))[photo_id]
-        picture, _ = await self._picture(frame, card, quick=False)
+        picture, _ = await self._rendered.get(frame, card, quick=False)
         return {key: picture[key] for key in ("sha256", "ext", "mime", "width", "height", "bytes")}
 
     async def current(self, frame_id: str) -> tuple[int | None, str | None]:
@@ -302,7 +277,7 @@ class Player:
     async def _republish_shown(self, frame: Frame, show: dict[str, Any]) -> None:
         """Where the rendered picture is lost (a cleared cache), `show` stands as it was and the picture is remade."""
         found = await self._database.read(lambda c: rows.render_of(c, show["sha256"]))
-        picture = await self._kept(found["key"]) if found is not None else None
+        picture = await self._rendered.kept(found["key"]) if found is not None else None
         if picture is not None:
             show["url"] = picture_url(self.base_url(), frame, picture)
         await self._publisher.show(frame, show)
@@ -363,7 +338,7 @@ class Player:
         if card is None or card["hidden"] or card["state"] == "gone":
             return None
         try:
-            picture, rough = await self._picture(frame, card, quick=quick)
+            picture, rough = await self._rendered.get(frame, card, quick=quick)
         except FramedError as error:
             log.warning("a photo could not be rendered", photo=card["uid"], frame=frame.id, problem=error.message)
             return None
@@ -424,26 +399,11 @@ class Player:
             await self._publisher.thumb(frame, picture["thumb"])
         if frame.delivery != "mqtt":
             return
-        data = await asyncio.to_thread(self.picture_path(picture["sha256"], picture["ext"]).read_bytes)
+        data = await asyncio.to_thread(self._rendered.path(picture["sha256"], picture["ext"]).read_bytes)
         if frame.max_bytes is not None and len(data) > frame.max_bytes:
             self._bus.emit(FrameFailed(frame.id, f"The picture has {len(data):,} bytes, more than the frame takes."))
             return
         await self._publisher.image(frame, data, picture["mime"], picture["sha256"])
-
-    async def ready(self, frame: Frame, ids: list[int], position: int) -> list[tuple[str, Mapping[str, Any]]]:
-        """Item and rendered picture of what is shown and what comes next, as far as it is rendered, in order."""
-        order = [(position + offset) % len(ids) for offset in range(min(len(ids), PLAYLIST_ITEMS))] if ids else []
-
-        def read(connection: Any) -> tuple[dict[str, RowMapping], dict[int, dict[str, Any]]]:
-            rendered = rows.renders_of(connection, [ids[place] for place in order])
-            photos = {picture["photo_id"] for picture in rendered.values()}
-            return rendered, photo_rows.cards(connection, list(photos))
-
-        rendered, found = await self._database.read(read)
-        keys = [
-            (place, found[ids[place]], self._key(frame, found[ids[place]])) for place in order if ids[place] in found
-        ]
-        return [(f"{card['uid']}-{place}", dict(rendered[key])) for place, card, key in keys if key in rendered]
 
     async def _publish_playlist(self, frame: Frame) -> None:
         state = await self._database.read(lambda c: rows.state(c, frame.id))
@@ -455,7 +415,7 @@ class Player:
         if listed is None:
             await self._publisher.playlist(frame, None)
             return
-        ready = await self.ready(frame, [item.photo_id for item in listed.items], state["position"])
+        ready = await self._rendered.ready(frame, [item.photo_id for item in listed.items], state["position"])
         payload = playlist_payload(
             base=self.base_url(),
             frame=frame,
@@ -467,141 +427,9 @@ class Player:
         )
         await self._publisher.playlist(frame, payload)
 
-    # -- rendering -----------------------------------------------------------------------------------------------
-
-    def picture_path(self, sha256: str, ext: str) -> Path:
-        return self._renders / sha256[:2] / f"{sha256}.{ext}"
-
-    def _key(self, frame: Frame, card: Mapping[str, Any], *, rough: bool = False) -> str:
-        key = render_key(
-            card["sha256"].hex(),
-            frame.panel,
-            focus_of(card["people"]),
-            self._overlay(frame, card),
-            monochrome=bool(card["monochrome"]),
-        )
-        return key + ROUGH if rough else key
-
-    @staticmethod
-    def _overlay(frame: Frame, card: Mapping[str, Any]) -> str:
-        if frame.panel.overlay == "caption":
-            return str(card["title"] or card["caption"] or "")
-        if frame.panel.overlay == "date" and card["taken"] is not None:
-            when = datetime.fromtimestamp(card["taken"], UTC)  # wall time, counted as if it were UTC
-            said = {"year": f"{when:%Y}", "month": f"{when:%B %Y}"}
-            return said.get(card["taken_precision"], f"{when.day} {when:%B %Y}")
-        if frame.panel.overlay == "place" and card["places"]:
-            return str(card["places"][0]["name"])
-        return ""
-
-    async def _picture(
-        self, frame: Frame, card: Mapping[str, Any], *, quick: bool, urgent: bool = True
-    ) -> tuple[dict[str, Any], bool]:
-        """The rendered picture, and whether it is only the rough one. `urgent`: somebody waits for it."""
-        key = self._key(frame, card)
-        kept = await self._kept(key)
-        if kept is not None:
-            return kept, False
-        width, height = logical_size(frame.panel)
-        enough = max(width, height) <= PREVIEW_PX
-        preview = self._previews.path(card["uid"])
-        here = await asyncio.to_thread(preview.exists)
-        if enough and here:
-            return await self._render(key, frame, card, source=preview, urgent=urgent), False
-        if quick and here and not frame.panel.has_inks:
-            return await self._render(self._key(frame, card, rough=True), frame, card, source=preview), True
-        return await self._render(key, frame, card, urgent=urgent), False
-
-    async def _kept(self, key: str) -> dict[str, Any] | None:
-        row = await self._database.read(lambda c: rows.render(c, key))
-        if row is None:
-            return None
-        if not await asyncio.to_thread(self.picture_path(row["sha256"], row["ext"]).exists):
-            await self._database.write(lambda c: rows.forget_render(c, key))
-            return None
-        return dict(row)
-
-    async def _render(
-        self,
-        key: str,
-        frame: Frame,
-        card: Mapping[str, Any],
-        *,
-        source: Path | None = None,
-        panel: Panel | None = None,
-        urgent: bool = True,
-    ) -> dict[str, Any]:
-        """Once per key, however many ask at the same time."""
-        kept = await self._kept(key)
-        if kept is not None:
-            return kept
-        task = self._rendering.get(key)
-        if task is None:
-            overlay = self._overlay(frame, card)
-            work = self.render_panel(key, panel or frame.panel, card, overlay, source=source, urgent=urgent)
-            task = asyncio.create_task(work, name=f"render:{card['uid']}")
-            self._rendering[key] = task
-            task.add_done_callback(lambda _: self._rendering.pop(key, None))
-        return await asyncio.shield(task)
-
-    async def rendered_for(self, frame: Frame, card: Mapping[str, Any], panel: Panel) -> dict[str, Any]:
-        """The photo on a panel like the frame's, of another size or format: made once, then kept."""
-        overlay = self._overlay(frame, card)
-        monochrome = bool(card["monochrome"])
-        key = render_key(card["sha256"].hex(), panel, focus_of(card["people"]), overlay, monochrome=monochrome)
-        return await self._render(key, frame, card, panel=panel)
-
-    async def render_panel(
-        self,
-        key: str,
-        panel: Panel,
-        card: Mapping[str, Any],
-        overlay: str,
-        *,
-        source: Path | None = None,
-        urgent: bool = True,
-    ) -> dict[str, Any]:
-        """Renders a photo for a panel and keeps it under `key`; its row. BadPhoto: nothing of it is left."""
-        original = preview = source
-        if original is None or preview is None:
-            work = (await self._database.read(lambda c: photo_rows.work_of(c, [card["id"]])))[0]
-            preview = await self._previews.ensure(work, interactive=urgent)
-            paths = [b"/".join(part for part in path if part) for path in work.paths]
-            original = Path(os.fsdecode(paths[0])) if paths else preview
-        answer = await self._compute.run(
-            Call(
-                task="render",
-                backend="pillow",
-                inputs={
-                    "source": os.fsencode(original),
-                    "preview": os.fsencode(preview),
-                    "output_dir": os.fsencode(self._renders),
-                    "panel": panel.model_dump(mode="json"),
-                    "focus": [box.model_dump() for box in focus_of(card["people"])],
-                    "monochrome": bool(card["monochrome"]),
-                    "overlay_text": overlay,
-                    "rough": key.endswith(ROUGH),
-                },
-                interactive=urgent,
-                label=card["uid"],
-            )
-        )
-        values = {
-            "photo_id": card["id"],
-            "sha256": answer["sha256"],
-            "ext": answer["ext"],
-            "mime": answer["mime"],
-            "width": answer["width"],
-            "height": answer["height"],
-            "bytes": answer["bytes"],
-            "thumb": answer["thumb"],
-        }
-        await self._database.write(lambda c: rows.keep_render(c, key, **values))
-        return {"key": key, **values}
-
     def _sharpen(self, frame: Frame, card: Mapping[str, Any], position: int, playlist_id: str | None) -> None:
         async def sharpen() -> None:
-            picture = await self._render(self._key(frame, card), frame, card)
+            picture = await self._rendered.sharp(frame, card)
             async with self._lock(frame.id):
                 state = await self._database.read(lambda c: rows.state(c, frame.id))
                 if state["photo_id"] == card["id"] and state["sha256"] != picture["sha256"]:
@@ -641,7 +469,7 @@ class Player:
             if photo_id in cards:
                 try:
                     async with self._ahead_room:
-                        await self._picture(frame, cards[photo_id], quick=False, urgent=False)
+                        await self._rendered.get(frame, cards[photo_id], quick=False, urgent=False)
                 except FramedError as error:
                     log.info("a coming picture cannot be rendered", photo=cards[photo_id]["uid"], problem=error.message)
         async with self._ahead_room:
@@ -710,24 +538,6 @@ class Player:
                 later = self._clock() + frame.interval_s
                 await self._database.write(lambda c: rows.set_state(c, frame.id, next_at=later))
         self._look_ahead(frame.id)
-
-    async def tidy(self) -> None:
-        """Keeps the rendered pictures under their size; run by the schedule."""
-        await asyncio.to_thread(_sweep, self._renders)
-        old = await self._database.read(lambda c: rows.oldest_renders(c, self._renders_max_bytes))
-        for row in old:
-            path = self.picture_path(row["sha256"], row["ext"])
-            await asyncio.to_thread(path.unlink, missing_ok=True)
-            await self._database.write(lambda c, key=row["key"]: rows.forget_render(c, key))  # type: ignore[misc]
-
-
-def _sweep(folder: Path) -> None:
-    """Deletes what a kill left half-written an hour ago or more."""
-    before = time.time() - 3600
-    for path in folder.glob("*/*.part"):
-        with contextlib.suppress(FileNotFoundError):  # it has been finished meanwhile
-            if path.stat().st_mtime < before:
-                path.unlink()
 
 
 def _due(frame: Frame, state: RowMapping, now: float) -> float:
