@@ -176,3 +176,22 @@ async def test_a_photo_that_comes_later_is_seen_too_and_likeness_is_the_models(a
     answer = await similar(app, "cat", "embedding")
     assert answer["by"] == "embedding"
     assert "cat-small" not in names(answer)
+
+
+async def test_every_picture_is_compared_with_sentences_and_again_when_the_model_changed(app: App) -> None:
+    async def compared() -> bool:
+        return not (await app.late.left()).get("traits") and not app.pipeline.busy
+
+    await until(compared, 60)
+    photo = await ask(app, "photo/get", id=await uid(app, "cat"))
+    assert photo["steps"]["traits"]["state"] == "completed"
+    assert photo["state"] == "completed"
+    assert photo["traits"]["palette"], "the new comparison leaves the measurements in place"
+    results = await app.database.read(
+        lambda c: (
+            c.exec_driver_sql("select distinct json_extract(result, '$.model') from photo_steps where step = 'traits'")
+            .scalars()
+            .all()
+        )
+    )
+    assert list(results) == [FAST.model_id]

@@ -72,7 +72,7 @@ class TagsStep(BatchStep):
 
     async def _call(self, backend: str, paths: list[bytes]) -> dict[str, Any]:
         return await self._compute.run(
-            Call(task="tags", backend=backend, inputs={"paths": paths}, timeout_s=120.0 + 15.0 * len(paths))
+            Call(task="tags", backend=backend, inputs={"paths": paths}, timeout_s=120.0 + 60.0 * len(paths))
         )
 
 
