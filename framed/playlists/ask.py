@@ -204,7 +204,7 @@ class Asker:
                 extra = [value for value in getattr(other, key) if value not in getattr(plan, key)]
                 if extra:
                     changes[key] = [*changes.get(key, getattr(plan, key)), *extra]
-            for key in ("orientation", "monochrome", "favourites", "some_people"):
+            for key in ("orientation", "monochrome", "favourites", "some_people", "people_min", "people_max"):
                 if getattr(plan, key) is None and getattr(other, key) is not None:
                     changes[key] = getattr(other, key)
             for key in (

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from framed.playlists.grammar import say
+from framed.playlists.grammar_say import heads_said
 from framed.playlists.plan import QueryPlan
 from framed.playlists.search import Found
 
@@ -18,6 +19,8 @@ def why(card: Mapping[str, Any], plan: QueryPlan, found: Found) -> list[str]:
     names = [person["name"] for person in card["people"] if person["id"] in wanted]
     if names:
         reasons.append(_listed(names))
+    if plan.people_min is not None:
+        reasons.append(heads_said(plan.people_min, plan.people_max))
     held = card.get("words", found.words)
     if card["id"] in found.with_words and held:
         reasons.append("shows " + _listed(held))

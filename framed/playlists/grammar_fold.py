@@ -17,7 +17,7 @@ _GROUPS: dict[Slot, str] = {
 _CONTENT = frozenset(_GROUPS) | {
     "kind", "people", "everyone", "orientation", "favourites", "quality", "blurry", "colour", "mono", "must_text",
     "word",
-    "light", "nobody",
+    "light", "nobody", "heads",
 }  # fmt: skip
 _ASKING = frozenset(
     """people_all people_any places_any folders_any semantic kinds colours must_text unknown_names
@@ -29,8 +29,8 @@ _FIELDS: dict[Slot, str] = {
     "alone": "only_people",
     "orientation": "orientation", "favourites": "favourites", "quality": "quality", "blurry": "quality",
     "colour": "colours",
-    "mono": "monochrome", "new": "new", "sort": "sort", "interval": "interval_s", "named": "named",
-    "must_text": "must_text",
+    "mono": "monochrome", "heads": "people_min", "new": "new", "sort": "sort", "interval": "interval_s",
+    "named": "named", "must_text": "must_text",
     "follow_up": "follow_up", "frame": "frame", "unknown_frame": "unknown_frame", "all_frames": "all_frames",
     "count": "count", "all": "count", "unknown_name": "unknown_names", "unknown_place": "unknown_places",
 }  # fmt: skip
@@ -299,6 +299,10 @@ class Fold:
             self._scope = _Scope(active=True, slot="people")  # "no people or cars"
         elif slot == "favourites":
             fields.single["favourites"] = True
+        elif slot == "heads":
+            fields.single["people_min"] = item.number
+            if item.ids:
+                fields.single["people_max"] = int(item.ids[0])
         elif slot == "mono":
             fields.single["monochrome"] = item.text == "yes"
         elif slot == "quality":
@@ -400,6 +404,9 @@ class Fold:
             fields.single["some_people"] = True
         elif slot == "favourites":
             fields.single["favourites"] = False
+        elif slot == "heads" and not item.ids:  # "no group photos"
+            before = fields.single.get("people_max")
+            fields.single["people_max"] = min(before if isinstance(before, int) else 1000, item.number - 1)
         elif slot == "mono":
             fields.single["monochrome"] = item.text != "yes"
         elif slot == "blurry" or (slot == "quality" and item.text == "good"):

@@ -2,6 +2,7 @@
 
 from framed.playlists import grammar_names, grammar_requests, grammar_signs
 from framed.playlists.dates import Found
+from framed.playlists.grammar_heads import heads
 from framed.playlists.grammar_sentence import Item, Sentence, Slot
 from framed.playlists.grammar_words import (
     COMMAND_TABLE,
@@ -14,7 +15,7 @@ from framed.playlists.grammar_words import (
 )
 
 _REQUESTS = (grammar_requests.named, grammar_requests.interval, grammar_requests.frame, grammar_requests.follow_up)
-_SIGNS = (grammar_signs.sign, grammar_signs.orientation, grammar_signs.colour, grammar_signs.light)
+_SIGNS = (grammar_signs.sign, grammar_signs.orientation, grammar_signs.colour, grammar_signs.light, heads)
 _MARKS: dict[str, Slot] = {
     ",": "comma",
     ".": "stop",

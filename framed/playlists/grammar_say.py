@@ -19,6 +19,7 @@ _FEASTS = {
     "pentecost": "Pentecost", "thanksgiving": "Thanksgiving", "mothers_day": "Mother's Day",
     "fathers_day": "Father's Day",
 }  # fmt: skip
+_NUMBERS = dict(enumerate("no one two three four five six seven eight nine ten".split()))
 
 
 def say(plan: QueryPlan) -> str:
@@ -55,9 +56,23 @@ def _people(plan: QueryPlan) -> str:
     everyone = _names(plan, "people", plan.people_all)
     someone = _joined(_names(plan, "people", plan.people_any), "or")
     people = _joined(everyone) + (" with " if everyone and someone else "") + someone
+    counted = heads_said(plan.people_min, plan.people_max)
     if people:
-        return f" of {people}" + (" and nobody else" if plan.only_people else "")
-    return " with people" if plan.some_people else ""
+        return f" of {people}" + (" and nobody else" if plan.only_people else "") + (f", {counted}" if counted else "")
+    return f" with {counted}" if counted else " with people" if plan.some_people else ""
+
+
+def heads_said(least: int | None, most: int | None) -> str:
+    """ "two people", "three people or more", "at most two people"; empty where no number is asked for."""
+    if most is None:
+        return f"{_counted(least)} or more" if least else ""
+    if least == most:
+        return _counted(most)
+    return f"{_NUMBERS.get(least, least)} to {_counted(most)}" if least and least > 1 else f"at most {_counted(most)}"
+
+
+def _counted(people: int) -> str:
+    return f"{_NUMBERS.get(people, people)} {'person' if people == 1 else 'people'}"
 
 
 def _where(plan: QueryPlan) -> list[str]:

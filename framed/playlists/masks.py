@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from framed.playlists.categories import photos_of
-from framed.playlists.index import KINDS, NO_TIME, ORIENTATIONS, Columns, LibraryIndex
+from framed.playlists.grammar_heads import CROWD
+from framed.playlists.index import KINDS, NO_TIME, ORIENTATIONS, UNKNOWN, Columns, LibraryIndex
 from framed.playlists.plan import QueryPlan, Yearly
 
 Mask = NDArray[np.bool_]
@@ -114,6 +115,8 @@ class Filters:
             mask &= ~self._others()
         if plan.some_people is not None:
             mask &= ((columns.people > 0) | self._category("people")) == plan.some_people
+        if plan.people_min is not None or plan.people_max is not None:
+            mask &= self._heads(plan.people_min or 0, plan.people_max)
         if plan.dates:
             mask &= self._dates()
         if plan.yearly or plan.seasons:
@@ -195,6 +198,18 @@ class Filters:
             named += self._of("person", [person])
         others: Mask = self._columns.people > named
         return others
+
+    def _heads(self, least: int, most: int | None) -> Mask:
+        """So many people by their faces; in a crowd most faces are too small, and the tag says it too."""
+        counted, crowds = self._columns.people, self._of("tag", ["crowd"])
+        enough: Mask = counted >= min(least, UNKNOWN)
+        if least >= CROWD:
+            enough |= crowds
+        if most is not None and most < UNKNOWN:
+            enough &= counted <= most
+        if most is not None and most < CROWD:
+            enough &= ~crowds
+        return enough
 
     def _dates_none(self) -> Mask:
         mask = np.zeros(self._columns.size, np.bool_)

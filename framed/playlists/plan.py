@@ -124,6 +124,8 @@ class QueryPlan(_Data):
     people_none: list[str] = Field(default=[], max_length=_MOST)
     only_people: bool = False
     some_people: bool | None = None
+    people_min: int | None = Field(None, ge=1, le=1000)  # how many people are in the picture, known or not
+    people_max: int | None = Field(None, ge=1, le=1000)
     unknown_names: list[Text] = Field(default=[], max_length=_MOST)
 
     places_any: list[str] = Field(default=[], max_length=5000)  # one name may be many places: Springfield

@@ -123,6 +123,31 @@ async def test_members_and_people_follow_what_is_read_again(database: Database) 
     assert np.flatnonzero(mask).tolist() == [1, 5000]
 
 
+async def test_people_are_counted_and_a_crowd_is_one_by_its_tag_too(database: Database) -> None:
+    def fill(connection: Connection) -> None:
+        add_photo(connection, 1, ["dog"], [], "dog")
+        for photo_id, names in ((2, ["Anna"]), (3, ["Anna", "Ben"]), (4, ["Anna", "Ben", "Cara"])):
+            add_photo(connection, photo_id, ["person"], names, "person")
+        add_photo(connection, 5, ["crowd"], [], "crowd")
+        add_photo(connection, 6, ["person"], [f"Guest {number}" for number in range(8)], "person")
+
+    await database.write(fill)
+    index = LibraryIndex(database=database, text_model=MODEL)
+    await index.build()
+
+    async def counted(least: int | None, most: int | None) -> list[int]:
+        plan = QueryPlan(people_min=least, people_max=most)
+        return await database.read(
+            lambda c: np.flatnonzero(Filters(index=index, connection=c, plan=plan, hemisphere="north").wanted()).tolist()
+        )
+
+    assert await counted(2, 2) == [3]
+    assert await counted(3, None) == [4, 6]
+    assert await counted(1, 3) == [2, 3, 4]
+    assert await counted(6, None) == [5, 6]
+    assert await counted(None, 2) == [1, 2, 3]
+
+
 async def test_a_member_list_of_long_ago_is_read_anew(database: Database) -> None:
     await database.write(lambda c: add_photo(c, 1, ["dog"], [], "dog"))
     index = LibraryIndex(database=database, text_model=MODEL)
