@@ -191,7 +191,7 @@ class App:
         self.pipeline = Pipeline(
             database=self.database,
             compute=self.pool,
-            files=self.scanner,
+            files=self.scanner.files,
             previews=self.previews,
             bus=self.bus,
             steps=steps,

@@ -1,10 +1,8 @@
-"""Keeps the store's files equal to the photo folders: when to look where, and which files are ready to be read."""
+"""Keeps the store's files equal to the photo folders: when to look where."""
 
 import asyncio
-import contextlib
 import math
 import os
-import stat
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
@@ -17,24 +15,20 @@ from framed.errors import CannotStore, FramedError, Refused
 from framed.events import FilesFound, PhotoGone, ScanFinished
 from framed.library.mounts import Mount, mount_of, read_mounts, within
 from framed.library.reconcile import Conditions, Lane, NoAnswer, Pass, RootUnfit, ScanReport
+from framed.library.waiting import GLANCE_S, MISSING_S, WaitingFiles
 from framed.library.walk import Root as Root
-from framed.library.walk import Scandir, Walker, display, int64, seen, sidecar_paths
+from framed.library.walk import Scandir, Walker, display, int64
 from framed.store import files as stored
 from framed.store import settings as remembered
 from framed.store.database import Database
-from framed.store.files import Counts, Gone, WaitingFile
+from framed.store.files import Gone
 
 log = structlog.get_logger(__name__)
 
 AnyPath = str | bytes | os.PathLike[str]
 
 _RULES = "library.rules"
-_MISSING_S = 60.0
 _WITHOUT_ROOM_S = 5.0
-_GLANCE_S = 5.0
-_TODO_S = 30.0
-_CLOCK_CHECK_S = 30.0
-_CLOCK_JUMP_S = 5.0
 _DUTY = 20
 """A timed pass that took long is not repeated before this many times as long has gone by."""
 _HINT_DUTY = 4
@@ -53,31 +47,6 @@ class LibrarySettings(BaseModel):
     settle_s: float = Field(default=2.0, ge=0)
     debounce_s: float = Field(default=2.0, ge=0)
     confirm_deletion_s: float = Field(default=1800.0, ge=0)
-
-
-@dataclass(frozen=True)
-class FileToRead:
-    """`path` opens the file; `root`, `folder` and `display` are for people. `photo_id` is what it held before."""
-
-    id: int
-    path: bytes
-    name: bytes
-    root: str
-    folder: str
-    display: str
-    size: int
-    mtime_ns: int
-    sidecars: list[bytes]
-    seen: tuple[int, int, int, int | None]  # for `mark_read` and `park`
-    photo_id: int | None
-
-
-@dataclass(frozen=True)
-class ParkedFile:
-    id: int
-    path: bytes
-    display: str
-    problem: str
 
 
 @dataclass(frozen=True)
@@ -135,7 +104,6 @@ class Scanner:
         self.scanning = False
         self._database = database
         self._emit = emit
-        self._steps = frozenset(steps)
         self._clock = clock
         self._mounts = mounts
         self._suffixes = suffixes
@@ -148,7 +116,15 @@ class Scanner:
         self._stale: list[stored.StoredRoot] = []
         self._active = 0
         self._other_lane = Lane()
-        self._retry_soon = asyncio.Event()
+        self.files = WaitingFiles(
+            database=database,
+            emit=emit,
+            say_gone=self._say_gone,
+            lane_of=self._lane_of,
+            settle_s=settings.settle_s,
+            steps=steps,
+            clock=clock,
+        )
 
     def _watch(self, roots: Sequence[Root]) -> None:
         """A root that is as it was keeps what is known of it."""
@@ -171,13 +147,17 @@ class Scanner:
         """
         await self._prepare()
         before = self._watched
-        self.settings = settings
+        self.settings, self.files.settle_s = settings, settings.settle_s
         self._watch(settings.roots)
         for watched in before.values():
             async with watched.lock:  # a pass that a person asked for ends first
                 continue
         self._ready = False
         await self._prepare()
+
+    def _lane_of(self, root: bytes) -> Lane:
+        watched = self._watched.get(root)
+        return watched.lane if watched is not None else self._other_lane
 
     @property
     def roots(self) -> list[Root]:
@@ -257,7 +237,7 @@ class Scanner:
                 check = self._pass(watched, self._conditions(watched, mount, whole, confirm))
                 fit = await self._look(check, watched, folder, folders, full)
                 if fit:
-                    await self._open_parked(watched)
+                    await self.files.open_parked(watched.id, watched.walker, watched.lane)
             except asyncio.CancelledError:
                 watched.full_at = 0.0  # what this pass did not come to is for the next one
                 raise
@@ -274,7 +254,7 @@ class Scanner:
 
     async def _mount(self, watched: _Watched) -> Mount:
         try:
-            return await watched.lane.run(lambda: mount_of(watched.path, self._mounts()), limit_s=_GLANCE_S)
+            return await watched.lane.run(lambda: mount_of(watched.path, self._mounts()), limit_s=GLANCE_S)
         except NoAnswer:
             return Mount(b"", "unknown")
 
@@ -365,7 +345,7 @@ class Scanner:
         for folder in check.restless:
             watched.dirty.setdefault(folder, max(loop.time() + self.settings.settle_s, watched.rest_until))
         if check.unsettled:
-            self._retry_soon.set()
+            self.files.look_soon()
         if report.new or report.changed:
             self._emit(FilesFound(report.new + report.changed))
         if everything:
@@ -405,7 +385,7 @@ class Scanner:
         reals: dict[bytes, bytes] = {}
         for path, watched in self._watched.items():
             try:
-                reals[path] = await watched.lane.run(partial(os.path.realpath, path), limit_s=_GLANCE_S)
+                reals[path] = await watched.lane.run(partial(os.path.realpath, path), limit_s=GLANCE_S)
             except NoAnswer:
                 reals[path] = path
         kept: list[bytes] = []
@@ -462,7 +442,7 @@ class Scanner:
 
     async def _device(self, watched: _Watched) -> int | None:
         try:
-            status = await watched.lane.run(partial(os.stat, watched.path), limit_s=_GLANCE_S)
+            status = await watched.lane.run(partial(os.stat, watched.path), limit_s=GLANCE_S)
         except (OSError, NoAnswer):
             return None  # the first scan says what is wrong with it
         return int64(status.st_dev)
@@ -486,7 +466,7 @@ class Scanner:
         async with asyncio.TaskGroup() as tasks:
             for watched in self._watched.values():
                 tasks.create_task(self._keep(watched), name=f"scan {watched.root.path}")
-            tasks.create_task(self._announce_due(), name="files due")
+            tasks.create_task(self.files.announce_due(), name="files due")
 
     def poke(self, path: AnyPath) -> None:
         """Something happened in this folder: it is listed `debounce_s` later, and again until it is quiet."""
@@ -529,7 +509,7 @@ class Scanner:
                 await self._due_pass(watched, now)
             except Exception as error:  # whatever it was must not end the watch over this root
                 watched.full_at = watched.quick_at = loop.time() + (
-                    _WITHOUT_ROOM_S if isinstance(error, CannotStore) else _MISSING_S
+                    _WITHOUT_ROOM_S if isinstance(error, CannotStore) else MISSING_S
                 )
                 if isinstance(error, FramedError):
                     log.error("a scan failed", root=watched.root.path, problem=error.message)
@@ -561,182 +541,6 @@ class Scanner:
             return  # a pass is due
         watched.wake.clear()
 
-    async def _announce_due(self) -> None:
-        """Says when files have settled or their retry has come; keeps retries right when the system clock jumps."""
-        loop = asyncio.get_running_loop()
-        offset = self._clock() - loop.time()
-        while True:
-            self._retry_soon.clear()
-            try:
-                offset = await self._follow_clock(offset)
-                at = await self._database.read(partial(stored.next_retry, now=self._clock()))
-                wait = min(at - self._clock(), _CLOCK_CHECK_S) if at is not None else _CLOCK_CHECK_S
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(max(wait, 0.0)):
-                        await self._retry_soon.wait()
-                        continue
-                if at is not None and self._clock() >= at:
-                    self._emit(FilesFound(await self._database.read(partial(stored.count_due, now=self._clock()))))
-            except Exception:  # the next round tries again
-                log.exception("files that are due could not be announced")
-                await asyncio.sleep(_CLOCK_CHECK_S)
-
-    async def _follow_clock(self, offset: float) -> float:
-        """Retries are stored in wall time: they move with a clock that was set. Gives wall time less loop time."""
-        jump = self._clock() - asyncio.get_running_loop().time() - offset
-        if abs(jump) < _CLOCK_JUMP_S:
-            return offset
-        log.info("the system clock jumped", seconds=round(jump))
-        await self._database.write(partial(stored.shift_retries, seconds=jump))
-        return offset + jump
-
-    # -- reading -------------------------------------------------------------------------------------------------
-
-    async def todo(self, limit: int, *, busy: Collection[int] = ()) -> list[FileToRead]:
-        """Files to read now, newest found first; `busy` are ids that were handed out and are not marked yet.
-
-        Each is looked at once more: one that was written to since waits for another look.
-        """
-        ready: list[FileToRead] = []
-        while len(ready) < limit:
-            now = self._clock()
-            passed_over = [*busy, *(file.id for file in ready)]
-            query = partial(stored.todo, limit=limit - len(ready), now=now, busy=passed_over)
-            waiting = await self._database.read(query)
-            if not waiting:
-                break
-            looks: list[tuple[int, int, int, float]] = []
-            for root in {file.root for file in waiting}:
-                inside = [file for file in waiting if file.root == root]
-                try:
-                    found, late = await self._lane(root).run(
-                        partial(self._look_once_more, inside, now), limit_s=_TODO_S
-                    )
-                except NoAnswer:
-                    found, late = [], [(file.id, file.size, file.mtime_ns, now + _MISSING_S) for file in inside]
-                ready.extend(found)
-                looks.extend(late)
-            if not looks:
-                break
-            await self._database.write(partial(stored.note_look, looks=looks))
-            self._retry_soon.set()
-        return ready
-
-    def _lane(self, root: bytes) -> Lane:
-        watched = self._watched.get(root)
-        return watched.lane if watched is not None else self._other_lane
-
-    def _look_once_more(
-        self, waiting: list[WaitingFile], now: float
-    ) -> tuple[list[FileToRead], list[tuple[int, int, int, float]]]:
-        """Blocks. The files that are as they were stored, and what to store of the others."""
-        ready: list[FileToRead] = []
-        looks: list[tuple[int, int, int, float]] = []
-        for file in waiting:
-            path = os.path.join(file.root, file.folder, file.name)
-            try:
-                status = os.stat(path)
-            except OSError:
-                status = None
-            if status is None or not stat.S_ISREG(status.st_mode):
-                looks.append((file.id, file.size, file.mtime_ns, now + _MISSING_S))  # the next scan misses it too
-                continue
-            seen_now = seen(status)
-            if (seen_now.size, seen_now.mtime_ns) != (file.size, file.mtime_ns):
-                looks.append((file.id, seen_now.size, seen_now.mtime_ns, now + self.settings.settle_s))
-                continue
-            sidecars = sidecar_paths(path) if file.sidecar_ns is not None else []
-            ready.append(
-                FileToRead(
-                    id=file.id,
-                    path=path,
-                    name=file.name,
-                    root=display(file.root),
-                    folder=display(file.folder),
-                    display=display(path),
-                    size=file.size,
-                    mtime_ns=file.mtime_ns,
-                    sidecars=sidecars,
-                    seen=(file.size, file.mtime_ns, file.inode, file.sidecar_ns),
-                    photo_id=file.photo_id,
-                )
-            )
-        return ready, looks
-
-    async def mark_read(
-        self, file_id: int, photo_id: int, *, seen: tuple[int, int, int, int | None] | None = None
-    ) -> bool:
-        """The file holds this photo; True when the photo was gone and is back. `seen` is that of its FileToRead: where
-        the file changed meanwhile it is handed out again."""
-        mark = partial(
-            stored.mark_read,
-            file_id=file_id,
-            photo_id=photo_id,
-            now=self._clock(),
-            seen=seen,
-            steps=self._steps,
-        )
-        back, gone = await self._database.write(mark)
-        self._say_gone(gone)
-        return back
-
-    async def park(
-        self,
-        file_id: int,
-        problem: str,
-        *,
-        seen: tuple[int, int, int, int | None] | None = None,
-        again_s: float | None = None,
-    ) -> None:
-        """Puts the file aside until it changes; `problem` is the sentence people see, `seen` as in `mark_read`.
-
-        With `again_s` it is handed out again after that time too, at the first pass that finds that it can be opened.
-        """
-        now = self._clock()
-        again_at = None if again_s is None else now + again_s
-        park = partial(stored.park, file_id=file_id, problem=problem, now=now, seen=seen, again_at=again_at)
-        self._say_gone(await self._database.write(park))
-
-    async def _open_parked(self, watched: _Watched) -> None:
-        """Files put aside because they could not be opened are handed out again where they can."""
-        waiting = await self._database.read(partial(stored.parked_due, root_id=watched.id, now=self._clock()))
-        if not waiting:
-            return
-        opened = await watched.lane.run(
-            lambda: [file for file, path in waiting if _readable(watched.walker.path(path))], limit_s=_TODO_S
-        )
-        if opened:
-            await self._database.write(partial(stored.unpark, ids=opened))
-            self._emit(FilesFound(len(opened)))
-
-    async def retry_later(self, file_id: int, seconds: float) -> None:
-        """Hands the file out again after `seconds`, a day at most."""
-        at = self._clock() + min(seconds, stored.RETRY_MAX_S)
-        await self._database.write(partial(stored.retry_later, file_id=file_id, at=at))
-        self._retry_soon.set()
-
-    async def parked(self, limit: int) -> list[ParkedFile]:
-        rows = await self._database.read(partial(stored.parked, limit=limit))
-        found = []
-        for row in rows:
-            path = os.path.join(row.root, row.folder, row.name)
-            found.append(ParkedFile(row.id, path, display(path), row.problem))
-        return found
-
-    async def counts(self) -> Counts:
-        return await self._database.read(stored.counts)
-
-    async def paths_of(self, photo_id: int) -> list[bytes]:
-        """Files that hold the photo and can be read now, the surest first."""
-        rows = await self._database.read(partial(stored.files_of, photo_id=photo_id))
-        found: list[bytes] = []
-        for row in rows:
-            path = os.path.join(row.root, row.folder, row.name)
-            with contextlib.suppress(NoAnswer):  # another copy may lie on a disk that does
-                if await self._lane(row.root).run(partial(_readable, path), limit_s=_GLANCE_S):
-                    found.append(path)
-        return found
-
     async def status(self) -> list[RootStatus]:
         await self._prepare()
         rows = {row.id: row for row in await self._database.read(stored.all_roots)}
@@ -754,10 +558,6 @@ def _rules(root: Root) -> list[str]:
 
 def _left_out(walker: Walker, batch: Sequence[tuple[int, int, bytes, bytes]]) -> dict[int, int]:
     return {file: folder for file, folder, path, name in batch if not walker.allows(path, name)}
-
-
-def _readable(path: bytes) -> bool:
-    return os.path.isfile(path) and os.access(path, os.R_OK)
 
 
 def _sentence(problems: list[str]) -> str | None:

@@ -76,10 +76,10 @@ class Shelf:
     async def read(self, scanner: Scanner) -> list[str]:
         """Reads what is to be read as the real reader does; gives the names."""
         names = []
-        for file in await scanner.todo(10_000):
+        for file in await scanner.files.todo(10_000):
             digest = await asyncio.to_thread(_digest, file.path)
             photo = await self.database.write(lambda c, digest=digest: _photo(c, digest))
-            await scanner.mark_read(file.id, photo, seen=file.seen)
+            await scanner.files.mark_read(file.id, photo, seen=file.seen)
             names.append(os.fsdecode(file.path).removeprefix(f"{self.folder}/"))
         return sorted(names)
 

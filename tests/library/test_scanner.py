@@ -44,19 +44,19 @@ async def test_new_photo_is_handed_out_until_it_is_read(shelf: Shelf) -> None:
     report = await scanner.scan()
     assert (report.files, report.new, report.problems) == (1, 1, [])
     assert [event.count for event in shelf.events if isinstance(event, FilesFound)] == [1]
-    [file] = await scanner.todo(10)
+    [file] = await scanner.files.todo(10)
     assert (file.path, file.folder, file.root) == (path, "2024", str(shelf.folder))
     assert await shelf.read(scanner) == ["2024/a.jpg"]
-    assert await scanner.todo(10) == []
-    assert await scanner.counts() == (1, 0, 0)
+    assert await scanner.files.todo(10) == []
+    assert await scanner.files.counts() == (1, 0, 0)
 
 
 async def test_files_handed_out_already_are_passed_over(shelf: Shelf) -> None:
     shelf.put("a.jpg"), shelf.put("b.jpg")
     scanner = shelf.scanner()
     await scanner.scan()
-    [first] = await scanner.todo(1)
-    [second] = await scanner.todo(5, busy=[first.id])
+    [first] = await scanner.files.todo(1)
+    [second] = await scanner.files.todo(5, busy=[first.id])
     assert {first.name, second.name} == {b"a.jpg", b"b.jpg"}
 
 
@@ -85,16 +85,16 @@ async def test_parked_file_is_retried_only_when_it_changes(shelf: Shelf) -> None
     shelf.put("a.jpg")
     scanner = shelf.scanner()
     await scanner.scan()
-    [file] = await scanner.todo(1)
-    await scanner.park(file.id, "The file is cut short.")
+    [file] = await scanner.files.todo(1)
+    await scanner.files.park(file.id, "The file is cut short.")
     await scanner.scan()
-    assert await scanner.todo(1) == []
-    [parked] = await scanner.parked(5)
+    assert await scanner.files.todo(1) == []
+    [parked] = await scanner.files.parked(5)
     assert (parked.display, parked.problem) == (f"{shelf.folder}/a.jpg", "The file is cut short.")
     shelf.put("a.jpg", b"whole", at=LONG_AGO + 9)
     await scanner.scan()
     assert await shelf.read(scanner) == ["a.jpg"]
-    assert await scanner.parked(5) == []
+    assert await scanner.files.parked(5) == []
 
 
 @pytest.mark.parametrize("sidecar", ["a.jpg.xmp", "a.xmp", "A.XMP"])
@@ -104,7 +104,7 @@ async def test_sidecar_that_comes_changes_or_goes_has_the_photo_read_again(shelf
     photo = await shelf.shelve(scanner)
     shelf.put(sidecar)
     await scanner.scan()
-    [file] = await scanner.todo(1)
+    [file] = await scanner.files.todo(1)
     assert len(file.sidecars) == (0 if sidecar == "A.XMP" else 1)
     assert await shelf.read(scanner) == ["a.jpg"]
     shelf.put(sidecar, at=LONG_AGO + 9)
@@ -123,11 +123,11 @@ async def test_sidecar_edited_while_the_photo_was_read_is_not_lost(shelf: Shelf)
     await shelf.shelve(scanner)
     shelf.put("a.xmp", at=LONG_AGO + 9)
     await scanner.scan()
-    [file] = await scanner.todo(1)
+    [file] = await scanner.files.todo(1)
     shelf.put("a.xmp", at=LONG_AGO + 19)
     await scanner.scan()
-    await scanner.mark_read(file.id, file.photo_id or 0, seen=file.seen)
-    assert len(await scanner.todo(1)) == 1
+    await scanner.files.mark_read(file.id, file.photo_id or 0, seen=file.seen)
+    assert len(await scanner.files.todo(1)) == 1
 
 
 async def test_names_that_are_no_text_are_found_and_shown(shelf: Shelf) -> None:
@@ -136,7 +136,7 @@ async def test_names_that_are_no_text_are_found_and_shown(shelf: Shelf) -> None:
     scanner = shelf.scanner()
     before = await scanner.scan()
     assert before.new == len(names)
-    found = await scanner.todo(10)
+    found = await scanner.files.todo(10)
     assert {file.path for file in found} == paths
     assert all(file.display.encode() for file in found)
     await shelf.read(scanner)
@@ -223,7 +223,7 @@ async def test_moved_file_keeps_its_photo_and_is_not_read_again(shelf: Shelf) ->
     report = await scanner.scan()
     assert (report.moved, report.new, report.gone) == (1, 0, 0)
     assert await shelf.photos() == {"b/other.jpg": before["a/1.jpg"], "b/2.jpg": before["b/2.jpg"]}
-    assert await scanner.todo(5) == []
+    assert await scanner.files.todo(5) == []
     assert shelf.gone == []
 
 
@@ -238,7 +238,7 @@ async def test_renamed_folder_takes_its_files_along(shelf: Shelf, full: bool) ->
     report = await scanner.scan(full=full)
     assert (report.moved, report.new, report.gone) == (4, 0, 0)
     assert await shelf.photos() == {name.replace("old", "new"): photo for name, photo in before.items()}
-    assert await scanner.todo(5) == []
+    assert await scanner.files.todo(5) == []
     assert (await scanner.scan()).moved == 0
 
 
@@ -271,7 +271,7 @@ async def test_files_that_swap_names_or_replace_another_keep_their_photos(shelf:
     after = await shelf.photos()
     assert after == {"x/a.jpg": before["y/b.jpg"], "y/b.jpg": before["x/a.jpg"], "d.jpg": before["c.jpg"]}
     assert shelf.gone == [before["d.jpg"]]
-    assert await scanner.todo(5) == []
+    assert await scanner.files.todo(5) == []
 
 
 async def test_hard_link_is_another_file_of_the_same_photo(shelf: Shelf) -> None:
@@ -286,7 +286,7 @@ async def test_hard_link_is_another_file_of_the_same_photo(shelf: Shelf) -> None
     (shelf.folder / "a.jpg").unlink()
     await scanner.scan()
     assert shelf.gone == []
-    assert await scanner.paths_of(before["a.jpg"]) == [os.fsencode(shelf.folder / "b.jpg")]
+    assert await scanner.files.paths_of(before["a.jpg"]) == [os.fsencode(shelf.folder / "b.jpg")]
 
 
 async def test_photo_copied_elsewhere_and_deleted_is_never_said_to_be_gone(shelf: Shelf) -> None:
@@ -367,7 +367,7 @@ async def test_root_that_now_holds_the_old_one_keeps_its_photos_unread(shelf: Sh
     shelf.folder = whole
     scanner = shelf.scanner()
     await scanner.scan()
-    assert await scanner.todo(5) == []
+    assert await scanner.files.todo(5) == []
     assert await shelf.photos() == {f"2024/{name}": photo for name, photo in before.items()}
     assert shelf.gone == []
 
@@ -376,10 +376,10 @@ async def test_file_parked_while_it_was_still_being_copied_is_read_again(shelf: 
     shelf.put("a.jpg", b"half")
     scanner = shelf.scanner()
     await scanner.scan()
-    [file] = await scanner.todo(1)
+    [file] = await scanner.files.todo(1)
     shelf.put("a.jpg", b"half and half", at=LONG_AGO + 9)
     await scanner.scan()
-    await scanner.park(file.id, "The file is cut short.", seen=file.seen)
+    await scanner.files.park(file.id, "The file is cut short.", seen=file.seen)
     assert await shelf.read(scanner) == ["a.jpg"]
 
 
@@ -454,7 +454,7 @@ async def test_root_that_vanished_deletes_nothing_and_says_so(shelf: Shelf) -> N
     ]
     assert await shelf.photos() == before
     assert [root.problem for root in await scanner.status()] == report.problems
-    assert await scanner.paths_of(before["a.jpg"]) == []
+    assert await scanner.files.paths_of(before["a.jpg"]) == []
     os.rename(shelf.folder.with_name("elsewhere"), shelf.folder)
     assert (await scanner.scan()).problems == []
     assert [root.problem for root in await scanner.status()] == [None]
@@ -590,7 +590,7 @@ async def test_root_under_a_new_name_keeps_its_photos_unread(shelf: Shelf) -> No
     shelf.folder = renamed
     scanner = shelf.scanner()
     await scanner.scan()
-    assert await scanner.todo(5) == []
+    assert await scanner.files.todo(5) == []
     assert await shelf.photos() == before
     assert shelf.gone == []
     assert len(await scanner.status()) == 1
@@ -613,12 +613,12 @@ async def test_file_still_being_written_is_not_handed_out(shelf: Shelf) -> None:
     shelf.put("a.jpg", b"half", at=int(time.time()))
     scanner = shelf.scanner(settle_s=0.2)
     await scanner.scan()
-    assert await scanner.todo(5) == []
+    assert await scanner.files.todo(5) == []
     shelf.put("a.jpg", b"half and the rest", at=int(time.time()) + 1)
     await asyncio.sleep(0.25)
-    assert await scanner.todo(5) == []
-    await until(lambda: scanner.todo(5))
-    [file_to_read] = await scanner.todo(5)
+    assert await scanner.files.todo(5) == []
+    await until(lambda: scanner.files.todo(5))
+    [file_to_read] = await scanner.files.todo(5)
     assert file_to_read.size == len(b"half and the rest")
 
 
@@ -627,8 +627,8 @@ async def test_file_from_the_future_is_handed_out_when_two_looks_agree(shelf: Sh
     shelf.put("a.jpg", at=at)
     scanner = shelf.scanner(settle_s=0.1)
     await scanner.scan()
-    assert await scanner.todo(5) == []
-    await until(lambda: scanner.todo(5))
+    assert await scanner.files.todo(5) == []
+    await until(lambda: scanner.files.todo(5))
 
 
 async def test_file_on_a_network_share_is_looked_at_twice_whatever_its_age(shelf: Shelf) -> None:
@@ -637,7 +637,7 @@ async def test_file_on_a_network_share_is_looked_at_twice_whatever_its_age(shelf
     for kind, count in [("nfs4", 0), ("ext4", 1)]:
         scanner = shelf.scanner(settle_s=30.0, clock=lambda: later, mounts=lambda kind=kind: [Mount(b"/", kind)])
         await scanner.scan()
-        assert len(await scanner.todo(5)) == count
+        assert len(await scanner.files.todo(5)) == count
         shelf.put("a.jpg", b"changed", at=LONG_AGO + 9)
 
 
@@ -646,7 +646,7 @@ async def test_file_deleted_before_it_was_read_is_not_handed_out(shelf: Shelf) -
     scanner = shelf.scanner()
     await scanner.scan()
     (shelf.folder / "a.jpg").unlink()
-    assert [file.name for file in await scanner.todo(5)] == [b"b.jpg"]
+    assert [file.name for file in await scanner.files.todo(5)] == [b"b.jpg"]
 
 
 async def test_retry_waits_its_time(shelf: Shelf) -> None:
@@ -654,11 +654,11 @@ async def test_retry_waits_its_time(shelf: Shelf) -> None:
     now = time.time() + 60
     scanner = shelf.scanner(clock=lambda: now)
     await scanner.scan()
-    [file] = await scanner.todo(1)
-    await scanner.retry_later(file.id, 300)
-    assert await scanner.todo(1) == []
+    [file] = await scanner.files.todo(1)
+    await scanner.files.retry_later(file.id, 300)
+    assert await scanner.files.todo(1) == []
     now += 301
-    assert len(await scanner.todo(1)) == 1
+    assert len(await scanner.files.todo(1)) == 1
 
 
 # -- running ---------------------------------------------------------------------------------------------------------
@@ -672,7 +672,7 @@ async def test_running_scanner_finds_what_a_poke_points_at_and_new_folders_below
     await shelf.read(scanner)
     shelf.put("new/deep/b.jpg")
     scanner.poke(shelf.folder)
-    await until(lambda: scanner.todo(1))
+    await until(lambda: scanner.files.todo(1))
     assert await shelf.read(scanner) == ["new/deep/b.jpg"]
     shutil.rmtree(shelf.folder / "new")
     scanner.poke(shelf.folder / "new" / "deep")
@@ -688,7 +688,7 @@ async def test_running_scanner_announces_files_when_they_have_settled(shelf: She
     scanner = shelf.scanner(settle_s=0.3)
     task = asyncio.create_task(scanner.run())
     await until(lambda: sum(isinstance(event, FilesFound) for event in shelf.events) == 2)
-    assert len(await scanner.todo(1)) == 1
+    assert len(await scanner.files.todo(1)) == 1
     task.cancel()
 
 
@@ -698,7 +698,7 @@ async def test_running_scanner_finds_changes_on_its_timer_and_a_root_that_comes_
     task = asyncio.create_task(scanner.run())
     await until(lambda: scanner.problems)
     shelf.put("a.jpg")
-    await until(lambda: scanner.todo(1))
+    await until(lambda: scanner.files.todo(1))
     await until(lambda: not scanner.problems)
     shelf.put("b.jpg")
     os.utime(shelf.folder)
@@ -707,7 +707,7 @@ async def test_running_scanner_finds_changes_on_its_timer_and_a_root_that_comes_
 
 
 async def _two_new(scanner: Any) -> bool:
-    return bool((await scanner.counts()).new == 2)
+    return bool((await scanner.files.counts()).new == 2)
 
 
 async def test_retries_follow_the_system_clock_when_it_is_set_back(shelf: Shelf) -> None:
@@ -715,14 +715,14 @@ async def test_retries_follow_the_system_clock_when_it_is_set_back(shelf: Shelf)
     offset = 60.0
     scanner = shelf.scanner(clock=lambda: time.time() + offset)
     await scanner.scan()
-    [file] = await scanner.todo(1)
-    await scanner.retry_later(file.id, 0.3)
+    [file] = await scanner.files.todo(1)
+    await scanner.files.retry_later(file.id, 0.3)
     shelf.events.clear()
     task = asyncio.create_task(scanner.run())
     await until(lambda: any(isinstance(event, ScanFinished) for event in shelf.events))
     offset = -3600.0
-    scanner._retry_soon.set()
-    await until(lambda: scanner.todo(1))
+    scanner.files.look_soon()
+    await until(lambda: scanner.files.todo(1))
     task.cancel()
 
 

@@ -75,7 +75,7 @@ async def test_photo_dropped_into_a_folder_is_scanned_at_once(shelf: Shelf) -> N
 
 
 async def _new(scanner: Any, count: int) -> bool:
-    return bool((await scanner.counts()).new == count)
+    return bool((await scanner.files.counts()).new == count)
 
 
 async def _lies(shelf: Shelf, path: str) -> bool:
