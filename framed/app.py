@@ -23,6 +23,7 @@ from framed.analysis.grouping import Grouping
 from framed.analysis.late import MAX_ATTEMPTS, LateSteps
 from framed.analysis.pipeline import Pipeline
 from framed.analysis.previews import Previews
+from framed.analysis.renewal import Renewal
 from framed.analysis.steps import all_steps, late_steps
 from framed.analysis.steps.image_embedding import ImageEmbeddingStep
 from framed.analysis.tag_words import canonical_tag
@@ -204,7 +205,9 @@ class App:
             choices=lambda: self.config.models.choices(),
             steps=lambda: [step.name for step in self.pipeline.steps],
             reopened=self.pipeline.wake,
+            follow=lambda task, backend: self.renewal.follow(task, backend),
         )
+        self.renewal = Renewal(database=self.database, pipeline=self.pipeline, late=lambda: self.late)
 
     def _build_late(self) -> None:
         self.late = LateSteps(
@@ -347,6 +350,7 @@ class App:
                 names=self.names,
                 asker=self.asker,
                 jobs=self.jobs,
+                renewal=self.renewal,
             ),
             PlaylistHandler(
                 database=self.database,

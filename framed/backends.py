@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import structlog
 
@@ -33,15 +33,18 @@ class Backends:
         choices: Callable[[], dict[str, str]],
         steps: Callable[[], Sequence[str]],
         reopened: Callable[[], None],
+        follow: Callable[[str, str], Awaitable[int]],
         catalogue: Catalogue = PACKAGED,
     ) -> None:
         """`choices` is the configuration's backend per task, `steps` the names of those kept for every photo (a step is
-        named after its task); `reopened` is called when photos want some of them again."""
+        named after its task); `reopened` is called when photos want some of them again; `follow` has the photos of a
+        task looked at again that another backend did."""
         self._database = database
         self._bus = bus
         self._choices = choices
         self._steps = steps
         self._reopened = reopened
+        self._follow = follow
         self._catalogue = catalogue
         self._known: dict[str, BackendChanged] = {}
         self._tried_at = 0.0
@@ -74,8 +77,18 @@ class Backends:
             self._bus.emit(said)
         due = time.monotonic() - self._tried_at > RETRY_S
         await self._open_again(self._ready() if due else [said.task for said in changed if said.state == "ready"])
+        await self._follow_all(changed)
+
+    async def _follow_all(self, said: Iterable[BackendChanged]) -> None:
+        for backend in said:
+            if backend.state == "ready":
+                await self._follow(backend.task, backend.backend)
 
     async def _run(self) -> None:
+        try:
+            await self._follow_all(self._known.values())  # weights may have come while framed was off
+        except Exception:
+            log.exception("photos could not be given to their new backend")
         while True:
             await asyncio.sleep(LOOK_S)
             try:

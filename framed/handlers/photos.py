@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from framed.analysis.pipeline import Pipeline
 from framed.analysis.reanalysis import Reanalysis
+from framed.analysis.renewal import Renewal
 from framed.analysis.steps.bursts import choose_best
 from framed.analysis.steps.duplicates import duplicates_of, without
 from framed.analysis.tag_categories import of_tags
@@ -105,6 +106,7 @@ class PhotoHandler:
         names: Names,
         asker: Asker,
         jobs: JobQueue,
+        renewal: Renewal,
     ) -> None:
         self._database = database
         self._bus = bus
@@ -114,6 +116,7 @@ class PhotoHandler:
         self._names = names
         self._asker = asker
         self._jobs = jobs
+        self._renewal = renewal
         self._lookalikes = Lookalikes(database=database, index=index)
 
     def listen(self) -> None:
@@ -254,9 +257,9 @@ class PhotoHandler:
 
     @answers("library/reanalyse", Reanalyse)
     async def reanalyse(self, request: Reanalyse) -> Accepted:
-        if request.step is not None and request.step not in {step.name for step in self._pipeline.steps}:
-            known = ", ".join(step.name for step in self._pipeline.steps)
-            raise BadRequest(f"There is no step {request.step!r}. The steps are: {known}.", field="step")
+        known = [*(step.name for step in self._pipeline.steps), *self._renewal.late_names()]
+        if request.step is not None and request.step not in known:
+            raise BadRequest(f"There is no step {request.step!r}. The steps are: {', '.join(known)}.", field="step")
         if request.photo is not None:
             await self._id(request.photo)
         wish = {"step": request.step, "photo": request.photo}
@@ -322,6 +325,12 @@ class PhotoHandler:
 
     async def _reanalyse(self, job: Job, progress: Progress) -> dict[str, Any]:
         wish = job.payload
+        late = self._renewal.late_names()
+        if wish["step"] in late:
+            # The slower looks may take days: the answer is that they are asked for, `framed/library` says how far.
+            return {"photos": await self._renewal.forget([wish["step"]], wish["photo"])}
+        if wish["step"] is None:
+            await self._renewal.forget(late, wish["photo"])
         again = Reanalysis(database=self._database, pipeline=self._pipeline)
         return await again.run(step=wish["step"], photo=wish["photo"], since=wish["since"], progress=progress)
 

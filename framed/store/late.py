@@ -7,7 +7,7 @@ a library of 100,000 photos each takes some milliseconds, wherever in it the wor
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, and_, func, not_, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, and_, delete, func, not_, select, update
 
 from framed.store.photos import SHOWN, PhotoWork, work_of
 from framed.store.tables import photo_steps, photos
@@ -80,3 +80,31 @@ _UNSHOWN = ("pending", "analysing", "failed", "gone")
 def _done(step: str, version: int, attempts: int) -> ColumnElement[bool]:
     again = and_(photo_steps.c.state == "failed", photo_steps.c.attempts < attempts)
     return and_(photo_steps.c.step == step, photo_steps.c.version >= version, not_(again))
+
+
+def drop_by_another(
+    connection: Connection, *, step: str, backend: str, stale: Sequence[str], reopen: bool, limit: int
+) -> int:
+    """Forgets the steps `stale` of photos whose `step` was done by another backend than this; of how many photos.
+
+    `reopen` marks them as unfinished, for the pipeline; late steps find what they lack by themselves.
+    """
+    other = photo_steps.c.result["backend"].as_string() != backend
+    query = select(photo_steps.c.photo_id).where(photo_steps.c.step == step, other).limit(limit)
+    ids = list(connection.execute(query).scalars())
+    connection.execute(delete(photo_steps).where(photo_steps.c.photo_id.in_(ids), photo_steps.c.step.in_(list(stale))))
+    if reopen:
+        connection.execute(
+            update(photos).where(photos.c.id.in_(ids), photos.c.state.in_(SHOWN)).values(state="pending")
+        )
+    return len(ids)
+
+
+def drop(connection: Connection, *, steps: Sequence[str], uid: str | None, after: int, limit: int) -> list[int]:
+    """Forgets these steps of the next photos above id `after`; their ids, in order."""
+    query = select(photos.c.id).where(photos.c.state != "gone", photos.c.id > after).order_by(photos.c.id).limit(limit)
+    if uid is not None:
+        query = query.where(photos.c.uid == uid)
+    ids: list[int] = list(connection.execute(query).scalars())
+    connection.execute(delete(photo_steps).where(photo_steps.c.photo_id.in_(ids), photo_steps.c.step.in_(list(steps))))
+    return ids
