@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -12,14 +11,9 @@ import skimage
 from PIL import Image
 
 from framed.app import App
+from tests.broker_fixtures import free_port
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def write_photo(source: str, path: Path, *, taken: str, place: tuple[float, float] | None = None) -> None:
@@ -45,6 +39,7 @@ def settings(tmp_path: Path, album: Path) -> dict[str, Any]:
         "library": {"roots": [{"path": str(album)}], "settle_s": 0.1, "debounce_s": 0.2},
         "http": {"host": "127.0.0.1", "port": 0},
         "mqtt": {"port": free_port()},
+        "compute": {"cpu_hosts": 1},  # each costs its start
         "models": {"ocr": "off", "faces": "off"},  # the slow looks; the tests about them turn them on
         "frames": [{"id": "kitchen", "width": 320, "height": 240}],
     }

@@ -34,7 +34,9 @@ from tests.flows.processes import (
 
 pytestmark = [pytest.mark.models, pytest.mark.broker, pytest.mark.timeout(300)]
 
-PHOTOS = 36
+PHOTOS = 20
+QUICK = {"ocr": "off", "faces": "off"}
+"""The slow looks are left out: likeness and traits are late steps enough to be killed in."""
 SHOW = "framed/frame/wall/show"
 Rows = dict[tuple[int, str], tuple[Any, ...]]
 
@@ -64,10 +66,10 @@ class House:
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("house")
-    write_photos(folder / "photos", PHOTOS, edge=480)
+    write_photos(folder / "photos", PHOTOS, edge=400)
     wall = {"id": "wall", "width": 1600, "height": 1200, "palette": "spectra6", "interval_s": 86_400}
     with Mosquitto(folder) as broker, Watcher(broker.port, "framed/#") as watcher:
-        home = Home.at(folder, {"host": "127.0.0.1", "port": broker.port}, frames=[wall])
+        home = Home.at(folder, {"host": "127.0.0.1", "port": broker.port}, frames=[wall], models=QUICK)
         house = House(home, broker.port, watcher)
         yield house
         house.daemon.end()
@@ -312,7 +314,7 @@ def test_of_two_daemons_with_one_id_the_loser_says_what_to_do_and_keeps_away(
     house: House, rendered: Rendered, tmp_path: Path
 ) -> None:
     (tmp_path / "photos").mkdir()
-    other = Home.at(tmp_path, {"host": "127.0.0.1", "port": house.port})
+    other = Home.at(tmp_path, {"host": "127.0.0.1", "port": house.port}, models=QUICK)
     with running(other) as two:
         pair = (house.daemon, two)
 

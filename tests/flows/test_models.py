@@ -40,6 +40,7 @@ class House:
             "library": {"roots": [{"path": str(self.folder / "photos")}], "settle_s": 0.1, "debounce_s": 0.2},
             "http": {"host": "127.0.0.1", "port": 0},
             "mqtt": {"port": free_port()},
+            "compute": {"cpu_hosts": 1},
             "models": {"mirror": self.hub.base, **OFF, **models},
         }
 

@@ -121,6 +121,7 @@ async def home(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Home]:
         "library": {"roots": [{"path": str(made.album)}], "settle_s": 0.1, "debounce_s": 0.2},
         "http": {"host": "127.0.0.1", "port": 0},
         "mqtt": {"port": free_port()},
+        "compute": {"cpu_hosts": 1},
         "frames": [
             {"id": "kitchen", "width": 320, "height": 240},
             {"id": "hall", "width": 240, "height": 320, "filter": "no cats"},

@@ -81,14 +81,14 @@ def test_two_pictures_of_one_woman_are_one_person_and_a_man_is_another(dlib: Dli
 
 def test_small_faces_in_a_crowd_are_found_by_the_finer_look(dlib: DlibFaces) -> None:
     face = astronaut().crop((150, 40, 310, 200)).resize((140, 140))
-    crowd = Image.new("RGB", (1440, 900), (120, 120, 120))
-    for row in range(6):
+    crowd = Image.new("RGB", (1440, 300), (120, 120, 120))
+    for row in range(2):
         for column in range(10):
             crowd.paste(face, (column * 144, row * 150))
 
     (faces,), vectors = look(dlib, crowd)
 
-    assert len(faces) == len(vectors) >= 50
+    assert len(faces) == len(vectors) >= 17
 
 
 @pytest.mark.parametrize("size", [(1, 1), (700, 1), (1, 700), (30, 30)])
