@@ -304,7 +304,7 @@ async def test_looking_first_shows_nothing_until_a_frame_is_chosen(house: House,
     await page.wait_for("document.querySelectorAll('#answer-actions button').length === 2")
     assert house.api.calls[-1][1]["dry_run"] is True
     await page.evaluate("document.querySelector('#answer-actions button').click()")
-    await page.wait_for("!document.getElementById('toast').hidden")
+    await page.wait_for("document.getElementById('toast').textContent.startsWith('Now on ')")
     assert house.api.calls[-1][:2] == ("playlist/set", {"frame": "kitchen", "photos": [f"p{n}" for n in range(6)]})
 
 
