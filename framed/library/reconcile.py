@@ -4,19 +4,16 @@ A file is told by its place, size, mtime and inode. What is new or changed is to
 its photo and every result; what vanished leaves only at the end of a pass that went well and found nothing amiss.
 """
 
-import asyncio
-import contextlib
 import os
-import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
 
 import structlog
 from sqlalchemy import Connection
 
+from framed.library.lane import Lane, RootUnfit
 from framed.library.mounts import within
 from framed.library.walk import GROUP, Listing, Seen, Walker, display, int64, join
 from framed.store import files as stored
@@ -24,13 +21,11 @@ from framed.store.database import Database
 from framed.store.files import FileValues, FolderChange, Gone, PlacedFile, StoredFile, StoredFolder
 
 log = structlog.get_logger(__name__)
-T = TypeVar("T")
 
 MASS = 100
 """As many photos at once may vanish without a second look."""
 
 _CONFIRM = "`framed rescan --confirm`, or library/rescan with confirm: true"
-_ANSWER_S = 300.0
 _SENTENCES = 20
 
 
@@ -51,61 +46,6 @@ class ScanReport:
         for name in ("files", "new", "changed", "moved", "gone", "skipped"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.problems.extend(other.problems)
-
-
-class RootUnfit(Exception):
-    """The root cannot be scanned now; the sentence says why. Nothing is removed."""
-
-
-class NoAnswer(RootUnfit):
-    """A call into the file system has not come back; its thread waits on."""
-
-
-class Lane:
-    """Calls into one file system, each in a thread of its own.
-
-    A share that hangs holds neither a pool of threads nor the end of the process, and while one call is overdue no
-    other is begun.
-    """
-
-    def __init__(self) -> None:
-        self._overdue: set[threading.Thread] = set()
-
-    async def run(self, work: Callable[[], T], *, limit_s: float = _ANSWER_S) -> T:
-        """NoAnswer: not done within `limit_s`, or an earlier call still is not."""
-        self._overdue = {thread for thread in self._overdue if thread.is_alive()}
-        if self._overdue:
-            raise NoAnswer("does not answer")
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[T] = loop.create_future()
-        thread = threading.Thread(target=_work, args=(work, loop, done), name="library", daemon=True)
-        thread.start()
-        try:
-            async with asyncio.timeout(limit_s):
-                return await done
-        except TimeoutError as error:
-            self._overdue.add(thread)
-            raise NoAnswer("does not answer") from error
-
-
-def _work(work: Callable[[], T], loop: asyncio.AbstractEventLoop, done: "asyncio.Future[T]") -> None:
-    result: T | None = None
-    problem: BaseException | None = None
-    try:
-        result = work()
-    except BaseException as error:
-        problem = error
-    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits for it any more
-        loop.call_soon_threadsafe(_resolve, done, result, problem)
-
-
-def _resolve(done: "asyncio.Future[T]", result: T | None, problem: BaseException | None) -> None:
-    if done.done():
-        return
-    if problem is not None:
-        done.set_exception(problem)
-    else:
-        done.set_result(result)  # type: ignore[arg-type]  # None only where T is
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from framed.errors import CannotStore, FramedError, Refused
 from framed.events import FilesFound, PhotoGone, ScanFinished
+from framed.library.lane import Lane, NoAnswer, RootUnfit
 from framed.library.mounts import Mount, mount_of, read_mounts, within
-from framed.library.reconcile import Conditions, Lane, NoAnswer, Pass, RootUnfit, ScanReport
+from framed.library.reconcile import Conditions, Pass, ScanReport
 from framed.library.waiting import GLANCE_S, MISSING_S, WaitingFiles
 from framed.library.walk import Root as Root
 from framed.library.walk import Scandir, Walker, display, int64

@@ -12,7 +12,7 @@ from functools import partial
 import structlog
 
 from framed.events import FilesFound
-from framed.library.reconcile import Lane, NoAnswer
+from framed.library.lane import Lane, NoAnswer
 from framed.library.walk import Walker, display, seen, sidecar_paths
 from framed.store import files as stored
 from framed.store.database import Database

@@ -16,8 +16,8 @@ from watchdog import events as happened
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
+from framed.library.lane import Lane, NoAnswer
 from framed.library.mounts import Mount, mount_of, mounts_below, read_mounts
-from framed.library.reconcile import Lane, NoAnswer
 from framed.library.walk import Root, display
 
 log = structlog.get_logger(__name__)

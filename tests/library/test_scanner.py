@@ -17,8 +17,9 @@ from pydantic import ValidationError
 
 from framed.errors import Refused
 from framed.events import FilesFound, ScanFinished
+from framed.library.lane import Lane, NoAnswer
 from framed.library.mounts import Mount
-from framed.library.reconcile import MASS, Lane, NoAnswer
+from framed.library.reconcile import MASS
 from framed.library.scanner import Root
 from tests.library.shelf import LONG_AGO, CountingDatabase, Shelf, until
 
