@@ -106,8 +106,12 @@ class Models(Section):
         return "off" if value is False else value  # YAML reads a bare `off` as false
 
     def choices(self) -> dict[str, str]:
-        """The backend that is wanted for each task: its name, `auto`, or `off`."""
-        return self.model_dump(exclude={"folder", "mirror", "offline"})
+        """The backend that is wanted for each task: its name, `auto`, or `off`.
+
+        A request's words are embedded by the model that embeds the pictures; the packaged one knows no words.
+        """
+        chosen = self.model_dump(exclude={"folder", "mirror", "offline"})
+        return chosen | {"query_embedding": "off" if self.image_embedding == "efficientnet" else self.image_embedding}
 
 
 class Tags(Section):

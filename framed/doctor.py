@@ -166,7 +166,13 @@ def _tasks(settings: "Config") -> Iterator[Finding]:
         else:
             server = vision_settings.server(choice.backend) if task == "caption" else None
             model = f"at {server.host}, to which photos are sent" if server else choice.model_id
-            yield Finding(task, "good", f"{choice.backend} {model}".strip())
+            yield Finding(task, "good", f"{choice.backend} {model}".strip() + _why(wanted, choice.passed_over))
+
+
+def _why(wanted: str, passed_over: tuple[str, ...]) -> str:
+    if wanted != "auto":
+        return ", as config.yaml has it"
+    return f", the best that is here; preferred to it: {', '.join(passed_over)}" if passed_over else ""
 
 
 def _weights(settings: "Config", at: Where) -> Finding:

@@ -146,7 +146,7 @@ class Shelf:
 
     async def overview(self, fetching: Sequence[str] = ()) -> dict[str, Any]:
         """The answer to models/list. `fetching`: sets that are on the way."""
-        chosen = await asyncio.to_thread(self._catalogue.report)
+        chosen = await asyncio.to_thread(self._catalogue.report, self._choices())
         backends, sets = await self.listed(fetching)
         return {
             "items": [{"task": task, **entry} for task, entry in chosen.items()],
@@ -189,7 +189,8 @@ class Shelf:
     def _listed(
         self, accepted: dict[str, Any], fetching: Sequence[str]
     ) -> tuple[list[BackendReport], list[WeightsReport]]:
-        backends = [self._backend(entry) for entry in self._catalogue.entries() if not entry.always]
+        entries = [entry for entry in self._catalogue.entries() if not entry.always or entry.host == "daemon"]
+        backends = [self._backend(entry) for entry in entries]
         return backends, [self._weights(wanted, accepted, fetching) for wanted in self.sets]
 
     def _backend(self, entry: Entry) -> BackendReport:

@@ -293,7 +293,7 @@ class SystemHandler:
         return payload
 
     async def publish_info(self) -> None:
-        backends = await asyncio.to_thread(PACKAGED.report)
+        backends = await asyncio.to_thread(PACKAGED.report, self._config().models.choices())
         mqtt = self._config().mqtt
         info = {
             "v": 1,

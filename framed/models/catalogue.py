@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, TypedDict
 
@@ -78,12 +79,13 @@ BACKENDS: tuple[Entry, ...] = (
 
 @dataclass(frozen=True)
 class Choice:
-    """The backend to call, and why this one: a sentence for `framed doctor`."""
+    """The backend to call, and why this one: sentences for `framed/info`; `passed_over` are preferred ones not here."""
 
     backend: str
     model_id: str
     host: Where
     reason: str
+    passed_over: tuple[str, ...] = ()
 
 
 class TaskReport(TypedDict):
@@ -91,7 +93,7 @@ class TaskReport(TypedDict):
 
     backend: str
     model: str
-    state: Literal["ready", "unavailable"]
+    state: Literal["ready", "unavailable", "off"]
     reason: str
 
 
@@ -104,6 +106,16 @@ class Catalogue:
     def entries(self) -> list[Entry]:
         """All of them, as listed."""
         return list(self._entries.values())
+
+    @contextmanager
+    def also(self, *entries: Entry) -> Iterator[None]:
+        """Lists these too, after those of their task, for as long as the block lasts."""
+        before = self._entries
+        self._entries = before | {(entry.task, entry.backend): entry for entry in entries}
+        try:
+            yield
+        finally:
+            self._entries = before
 
     def entry(self, task: str, backend: str) -> Entry:
         """Raises Unavailable where no such backend is listed."""
@@ -119,24 +131,28 @@ class Catalogue:
             if why_not := why_unavailable(entry):
                 raise Unavailable(f"{wanted}, configured for {task}, cannot be used: {why_not}")
             return Choice(entry.backend, entry.model_id, entry.host, "It is configured.")
-        passed_over: list[str] = []
+        passed_over: dict[str, str] = {}
         for entry in self._for(task):
             if why_not := why_unavailable(entry):
-                passed_over.append(f"{entry.backend}: {why_not}")
+                passed_over[entry.backend] = f"{entry.backend}: {why_not}"
                 continue
-            return Choice(entry.backend, entry.model_id, entry.host, " ".join(passed_over))
-        raise Unavailable(" ".join(passed_over) or f"Nothing in this installation does {task}.")
+            reason = " ".join(passed_over.values())
+            return Choice(entry.backend, entry.model_id, entry.host, reason, tuple(passed_over))
+        raise Unavailable(" ".join(passed_over.values()) or f"Nothing in this installation does {task}.")
 
-    def report(self) -> dict[str, TaskReport]:
-        """What `auto` uses for each task now."""
+    def report(self, wanted: Mapping[str, str] | None = None) -> dict[str, TaskReport]:
+        """What is used for each task now, where `wanted` gives the configuration's choices; else what `auto` uses."""
         tasks = dict.fromkeys(task for task, _ in self._entries)
-        return {task: self._report(task) for task in tasks}
+        return {task: self._report(task, (wanted or {}).get(task, "auto")) for task in tasks}
 
-    def _report(self, task: str) -> TaskReport:
+    def _report(self, task: str, wanted: str) -> TaskReport:
+        if wanted == "off":
+            return TaskReport(backend="", model="", state="off", reason="It is off in the configuration.")
         try:
-            choice = self.choose(task)
+            choice = self.choose(task, wanted)
         except Unavailable as error:
-            first = self._for(task)[0]
+            listed = self._for(task)
+            first = next((entry for entry in listed if entry.backend == wanted), listed[0])
             return TaskReport(backend=first.backend, model=first.model_id, state="unavailable", reason=error.message)
         return TaskReport(backend=choice.backend, model=choice.model_id, state="ready", reason=choice.reason)
 
@@ -166,6 +182,6 @@ def choose(task: str, wanted: str = "auto") -> Choice:
     return PACKAGED.choose(task, wanted)
 
 
-def report() -> dict[str, TaskReport]:
+def report(wanted: Mapping[str, str] | None = None) -> dict[str, TaskReport]:
     """`Catalogue.report` of the backends of this installation."""
-    return PACKAGED.report()
+    return PACKAGED.report(wanted)

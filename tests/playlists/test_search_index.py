@@ -137,9 +137,8 @@ async def test_people_are_counted_and_a_crowd_is_one_by_its_tag_too(database: Da
 
     async def counted(least: int | None, most: int | None) -> list[int]:
         plan = QueryPlan(people_min=least, people_max=most)
-        return await database.read(
-            lambda c: np.flatnonzero(Filters(index=index, connection=c, plan=plan, hemisphere="north").wanted()).tolist()
-        )
+        mask = await database.read(lambda c: Filters(index=index, connection=c, plan=plan, hemisphere="north").wanted())
+        return np.flatnonzero(mask).tolist()
 
     assert await counted(2, 2) == [3]
     assert await counted(3, None) == [4, 6]

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from framed.analysis.clusters import LIMITS, quality
 from framed.analysis.previews import Previews
 from framed.analysis.step import LateStep, Outcome
-from framed.errors import BadPhoto, Unavailable
+from framed.errors import BadPhoto, FramedError, Unavailable
 from framed.models.base import Call, Compute
 from framed.models.catalogue import Choice, choose
 from framed.store import faces as rows
@@ -52,8 +52,15 @@ class FacesStep(LateStep):
         chosen = choose("faces", self._backend)
         if chosen.host == "model":  # one model, many crops at a time
             return await self._look(photos, chosen)
-        looked = await asyncio.gather(*(self._look([photo], chosen) for photo in photos))
-        return [outcome for outcomes in looked for outcome in outcomes]
+        return list(await asyncio.gather(*(self._look_at_one(photo, chosen) for photo in photos)))
+
+    async def _look_at_one(self, photo: PhotoWork, chosen: Choice) -> Outcome:
+        try:
+            return (await self._look([photo], chosen))[0]
+        except Unavailable:
+            raise
+        except FramedError as error:  # this photo's alone: the others of the batch keep what was found in them
+            return Outcome("failed", problem=error.message)
 
     async def _look(self, photos: Sequence[PhotoWork], chosen: Choice) -> list[Outcome]:
         try:

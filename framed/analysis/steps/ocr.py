@@ -5,12 +5,16 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import structlog
+
 from framed.analysis.previews import Previews
 from framed.analysis.step import LateStep, Outcome
-from framed.errors import BadPhoto, Unavailable
+from framed.errors import FramedError, Unavailable
 from framed.models.base import Call, Compute
 from framed.models.catalogue import choose
 from framed.store.photos import PhotoWork
+
+log = structlog.get_logger(__name__)
 
 _MOST_CHARACTERS = 4_000
 
@@ -44,12 +48,18 @@ class OcrStep(LateStep):
             answer = await self._compute.run(
                 Call(task="ocr", backend=backend, inputs=inputs, timeout_s=180.0, label=photo.uid)
             )
-        except BadPhoto as error:
+        except Unavailable:
+            raise
+        except FramedError as error:  # this photo's alone: the others of the batch keep what was read in them
             return Outcome("failed", problem=error.message)
-        lines = answer["lines"]
-        text = " ".join(line["text"] for line in lines)[:_MOST_CHARACTERS]
+        try:
+            lines, looked = answer["lines"], answer["looked"]
+            text = " ".join(line["text"] for line in lines)[:_MOST_CHARACTERS]
+        except (KeyError, TypeError):
+            log.exception("an answer is no text", backend=backend, photo=photo.uid)
+            return Outcome("failed", problem=f"{backend} gave an answer that is no text.")
         before = photo.results.get("ocr", {}).get("text", "")
-        result = {"text": text, "lines": lines, "looked": answer["looked"], "backend": backend}
+        result = {"text": text, "lines": lines, "looked": looked, "backend": backend}
         refresh = ("description", "text_embedding") if text != before else ()
         return Outcome("completed", result, refresh=refresh)
 
