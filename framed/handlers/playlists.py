@@ -283,7 +283,7 @@ class PlaylistHandler:
             elif key == "semantic":
                 merged[key] = " ".join(part for part in (old, value) if part)
             else:
-                merged[key] = value if value not in (None, False) else old
+                merged[key] = value if value != QueryPlan.model_fields[key].default else old  # False may be said
         merged["labels"] = {**before.labels, **plan.labels}
         merged["text"] = f"{before.text}; {plan.text}"[:1000]
         return plan.model_copy(update=merged)

@@ -1,5 +1,6 @@
 """Why a photo is in a playlist, and the sentence that is said about the whole, from facts alone."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -64,12 +65,12 @@ def speech(plan: QueryPlan, count: int, matched: int, frame: str | None, found: 
     problems = unknown(plan)
     what = spoken(plan)
     if not count:
-        named = plan.semantic or what.startswith(("photos", "pictures"))
+        named = plan.semantic or _of_photos(what)
         said = problems[0] if problems else f"I found no {what if named else f'photos: {what}'}."
         if found.late and not problems:
             said += " I am still getting ready to look at the pictures themselves: ask again in a moment."
         return _cut(said + (f" The {frame} keeps its picture." if frame else ""))
-    some = what if what.startswith(("photos", "pictures")) else f"photos: {what}"
+    some = what if _of_photos(what) else f"photos: {what}"
     one = some.replace("photos", "photo", 1) if count == 1 else some
     number = "one" if count == 1 else str(count)
     of_all = f" of {matched}" if matched > count else ""
@@ -84,11 +85,18 @@ def speech(plan: QueryPlan, count: int, matched: int, frame: str | None, found: 
 
 def spoken(plan: QueryPlan) -> str:
     """What was understood, without the frame (said elsewhere): "photos in Italy", "cats, no documents"."""
-    said = say(plan.model_copy(update={"frame": None, "all_frames": False, "interval_s": None}))
+    said = say(plan.model_copy(update={"frame": None, "all_frames": False, "interval_s": None, "count": None}))
+    if plan.semantic and re.search(rf"{re.escape(plan.semantic)}\s+(photo|picture|image|shot)s\b", plan.text.lower()):
+        said = said.replace(f"photos, {plan.semantic}", f"{plan.semantic} photos", 1)  # "dark moody photos"
     head, comma, rest = said.partition(", ")
     if head == "photos" and comma:
         return f"photos {rest}" if rest.startswith(("in ", "at ", "from ", "of ", "with ", "without ")) else rest
     return said
+
+
+def _of_photos(what: str) -> bool:
+    """ "best photos", "black-and-white photos of Anna": the phrase is about photos, and needs no word for them."""
+    return re.match(r"([\w-]+ ){0,5}(photos|pictures)\b", what) is not None
 
 
 def unknown(plan: QueryPlan) -> list[str]:
