@@ -54,7 +54,7 @@ async def reading(shelf: Shelf, scanner: Any, host: Host, condition: Any) -> Non
     """Runs the pipeline until `condition` holds."""
     previews = Previews(folder=shelf.folder.parent, compute=host, database=shelf.database, max_bytes=1 << 30)
     pipeline = Pipeline(
-        database=shelf.database, compute=host, files=scanner, previews=previews, bus=Bus(), steps=[], cpu_hosts=1
+        database=shelf.database, compute=host, files=scanner.files, previews=previews, bus=Bus(), steps=[], cpu_hosts=1
     )
     await pipeline.start()
     try:

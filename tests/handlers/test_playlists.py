@@ -187,6 +187,15 @@ async def test_a_follow_up_narrows_what_the_frame_plays(home: Home) -> None:
     assert [item["path"].rpartition("/")[2] for item in narrowed["items"]] == ["coffee.jpg"]
 
 
+async def test_a_follow_up_that_says_no_people_takes_them_out(home: Home) -> None:
+    whole = await home.ask("ask", text="photos from 2019 to 2021", frame="kitchen")
+
+    without = await home.ask("ask", text="no people", frame="kitchen")
+
+    assert without["plan"]["some_people"] is False
+    assert without["plan"]["dates"] == whole["plan"]["dates"]
+
+
 @pytest.mark.parametrize("state", ["failed", "parked"])
 async def test_files_that_cannot_be_read_are_listed_and_counted_with_their_reason(home: Home, state: str) -> None:
     listed = await home.over_http("photo/list", state=state)
