@@ -136,9 +136,9 @@ class Catalogue:
             if why_not := why_unavailable(entry):
                 passed_over[entry.backend] = f"{entry.backend}: {why_not}"
                 continue
-            reason = " ".join(passed_over.values())
+            reason = _listed(passed_over)
             return Choice(entry.backend, entry.model_id, entry.host, reason, tuple(passed_over))
-        raise Unavailable(" ".join(passed_over.values()) or f"Nothing in this installation does {task}.")
+        raise Unavailable(_listed(passed_over) or f"Nothing in this installation does {task}.")
 
     def report(self, wanted: Mapping[str, str] | None = None) -> dict[str, TaskReport]:
         """What is used for each task now, where `wanted` gives the configuration's choices; else what `auto` uses."""
@@ -161,6 +161,11 @@ class Catalogue:
 
     def _names(self, task: str) -> str:
         return ", ".join(entry.backend for entry in self._for(task)) or "none"
+
+
+def _listed(passed_over: Mapping[str, str]) -> str:
+    """The reasons of several backends in one line, each ending where the next begins."""
+    return "; ".join(why_not.removesuffix(".") for why_not in passed_over.values())
 
 
 def why_unavailable(entry: Entry) -> str | None:
