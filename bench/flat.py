@@ -22,6 +22,8 @@ from framed.memory import bound_arenas, give_back
 from framed.models.base import Call, Progress
 from framed.models.pool import HostPool
 
+COLOURS = colours(np.full((120, 160, 3), (40, 90, 160), np.uint8)).model_dump(mode="json")
+
 
 class Stand(HostPool):
     """Answers as the hosts do, without looking at a picture."""
@@ -49,7 +51,7 @@ def examined(inputs: dict[str, Any]) -> dict[str, Any]:
         "metadata": {"camera_make": "Lumen", "camera_model": "L1", "taken_local": taken, "taken_source": "exif"},
         "preview": {"bytes": 100_000, "width": 1440, "height": 1080},
         "hash": {"pdq": sha256.hex(), "quality": 100},
-        "colours": colours(np.full((120, 160, 3), tuple(sha256[:3]), np.uint8)).model_dump(mode="json"),
+        "colours": COLOURS,
         "quality": {"score": sha256[4] / 255, "words": []},
         "kind": {"name": "photo"},
         "orientation": {"name": "landscape", "aspect": 1.3333},
