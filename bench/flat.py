@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import psutil
 import structlog
-from index import free_port
+from index import LATE, free_port
 
 from framed.analysis.colours import colours
 from framed.memory import bound_arenas, give_back
@@ -73,7 +73,7 @@ async def measure(top: Path, count: int) -> None:
         "library": {"roots": [{"path": str(top / "photos")}], "settle_s": 0.1},
         "http": {"host": "127.0.0.1", "port": 0},
         "mqtt": {"port": free_port()},
-        "models": {"ocr": "off"},
+        "models": dict.fromkeys(LATE, "off"),
     }
 
     def done(connection: Any) -> int:

@@ -1,5 +1,6 @@
 """Keeps playlists right as photos come, change and go, as days pass, and as frames want other things."""
 
+import time
 import zlib
 from typing import Any
 
@@ -45,6 +46,7 @@ class PlaylistUpkeep:
         self._player = player
         self._registry = registry
         self._jobs = jobs
+        self._refresh_at = 0.0
 
     def listen(self) -> None:
         self._bus.on(PhotoAnalysed, self._analysed)
@@ -61,7 +63,13 @@ class PlaylistUpkeep:
         await self._refresh_soon(REFRESH_S)
 
     async def _refresh_soon(self, delay_s: float) -> None:
+        """Where one is written down already that is not due yet, it will see this change too: a job is a synced write,
+        too dear for each of a hundred thousand photos."""
+        now = time.monotonic()
+        if now < self._refresh_at <= now + delay_s:
+            return
         await self._jobs.add("playlist_refresh", {}, dedupe_key="all", priority=80, delay_s=delay_s)
+        self._refresh_at = now + delay_s
 
     async def _gone(self, event: PhotoGone) -> None:
         await self._take_out(event.photo_id, await self._database.read(lambda c: rows.holding(c, event.photo_id)))
