@@ -193,6 +193,11 @@ async def test_two_hundred_pictures_leave_no_trace(house: House, page: Page) -> 
     before = await page.memory()
     await turn(house, hashes, 200)
     after = await page.memory()
+    for _ in range(20):  # what the last fade holds is let go when it is over; a leak of 200 pictures is not
+        if after["Nodes"] <= before["Nodes"] + 2:
+            break
+        await asyncio.sleep(0.25)
+        after = await page.memory()
     assert after["Nodes"] <= before["Nodes"] + 2
     assert after["JSEventListeners"] <= before["JSEventListeners"] + 2
     assert after["JSHeapUsedSize"] <= before["JSHeapUsedSize"] * 1.1
@@ -203,7 +208,9 @@ async def turn(house: House, hashes: list[str], times: int) -> None:
     for _ in range(times):
         number = house.gate.shows["kitchen"].rev + 1
         await house.gate.put("kitchen", hashes[number % len(hashes)])
-        await house.gate.until(lambda number=number: house.gate.reports[-1][1]["item"] == f"i{number}")
+        await house.gate.until(
+            lambda number=number: house.gate.reports and house.gate.reports[-1][1]["item"] == f"i{number}"
+        )
 
 
 async def asked(house: House, verb: str) -> dict[str, Any]:
