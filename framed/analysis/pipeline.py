@@ -45,6 +45,9 @@ log = structlog.get_logger(__name__)
 MAX_ATTEMPTS = 3
 """A step that failed this often is left alone until somebody asks for it or its version rises."""
 BATCH = 48
+_WORTH_IT = 16
+_GATHER_S = 0.5
+"""While files are read, a batch of fewer photos waits once so long for more: models and store cost less for many."""
 _LOOKS_AT_CHANGING = 6
 _WITHOUT_ROOM_S = 5.0
 _FILES_AHEAD = 3  # examine calls in flight per cpu host: one running, one travelling, one being stored
@@ -324,7 +327,10 @@ class Pipeline:
         while True:
             batch: list[PhotoWork] = []
             if not self.paused and len(self._batches) < 2:
-                batch = await self._database.read(partial(rows.work, limit=BATCH, after=0, skip=list(self._finishing)))
+                batch = await self._more_work()
+                if 0 < len(batch) < _WORTH_IT and self._reading:
+                    await asyncio.sleep(_GATHER_S)
+                    batch = await self._more_work()
             if batch:
                 self._finishing.update(photo.id for photo in batch)
                 task = asyncio.create_task(self._finish_batch(batch), name="pipeline:batch")
@@ -334,6 +340,9 @@ class Pipeline:
                 await asyncio.wait(self._batches, timeout=5.0, return_when=asyncio.FIRST_COMPLETED)
             else:
                 await _wait(self._new_photos, 5.0)
+
+    async def _more_work(self) -> list[PhotoWork]:
+        return await self._database.read(partial(rows.work, limit=BATCH, after=0, skip=list(self._finishing)))
 
     async def _finish_batch(self, batch: list[PhotoWork]) -> None:
         try:
