@@ -21,6 +21,7 @@ from framed.errors import BadRequest, Busy, Cancelled, FramedError, NotReady, Ti
 from framed.events import JobChanged, JobFailed
 from framed.store import jobs as rows
 from framed.store.database import Database
+from framed.wake import woken
 
 log = structlog.get_logger(__name__)
 
@@ -164,11 +165,7 @@ class JobQueue:
             return
         due = await self._database.read(lambda c: rows.next_due(c, kinds))
         wait_s = 30.0 if due is None else min(30.0, max(0.05, due - steady()))
-        self._wake.clear()
-        try:
-            await asyncio.wait_for(self._wake.wait(), wait_s)
-        except TimeoutError:
-            return  # nobody called; look whether a delayed job is due
+        await woken(self._wake, wait_s)
 
     async def _run(self, row: RowMapping) -> None:
         job = Job(row["id"], row["kind"], dict(row["payload"]), row["transaction"], row["attempts"])

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from framed.errors import FramedError
 from framed.store import settings as rows
 from framed.store.database import Database
+from framed.wake import woken
 
 log = structlog.get_logger(__name__)
 
@@ -240,16 +241,12 @@ class Schedule:
 
     async def _run(self) -> None:
         while True:
-            self._wake.clear()
             try:
                 wait_s = await self.tick()
             except Exception:
                 log.exception("the schedule stumbled")
                 wait_s = _LOOK_S
-            try:
-                await asyncio.wait_for(self._wake.wait(), wait_s)
-            except TimeoutError:
-                continue  # time to look again
+            await woken(self._wake, wait_s)
 
     async def tick(self) -> float:
         """Runs what is due; the seconds until it is worth looking again."""

@@ -23,6 +23,7 @@ from framed.store import late as rows
 from framed.store import photos
 from framed.store.database import Database
 from framed.store.photos import PhotoWork, StepRow
+from framed.wake import woken
 
 log = structlog.get_logger(__name__)
 
@@ -128,7 +129,6 @@ class LateSteps:
 
     async def _run(self) -> None:
         while True:
-            self._woken.clear()
             try:
                 worked = await self._round()
             except FramedError as error:
@@ -142,14 +142,13 @@ class LateSteps:
                 await self._wait(_BUSY_S if self._held() else self._pace.look_s)
 
     async def _wait(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._woken.wait(), seconds)
-        except TimeoutError:
-            now = time.monotonic()
-            if now - self._whole_at >= self._pace.whole_s:  # a wake may have been missed, what failed may go now
-                self._whole_at = now
-                self._after.clear()
-                self._again.clear()
+        if await woken(self._woken, seconds):
+            return
+        now = time.monotonic()
+        if now - self._whole_at >= self._pace.whole_s:  # what failed may go now
+            self._whole_at = now
+            self._after.clear()
+            self._again.clear()
 
     def _held(self) -> bool:
         return self.paused or self._busy()

@@ -39,6 +39,7 @@ from framed.store import files
 from framed.store import photos as rows
 from framed.store.database import Database
 from framed.store.photos import PhotoWork, StepRow
+from framed.wake import woken
 
 log = structlog.get_logger(__name__)
 
@@ -183,7 +184,7 @@ class Pipeline:
                 log.warning("the list of new files cannot be read", problem=error.message)
                 found = []
             if not found:
-                await _wait(self._new_files, 2.0)
+                await woken(self._new_files, 2.0)
                 continue
             for file in found:
                 while len(self._reading) >= room:
@@ -339,7 +340,7 @@ class Pipeline:
             elif self._batches:
                 await asyncio.wait(self._batches, timeout=5.0, return_when=asyncio.FIRST_COMPLETED)
             else:
-                await _wait(self._new_photos, 5.0)
+                await woken(self._new_photos, 5.0)
 
     async def _more_work(self) -> list[PhotoWork]:
         return await self._database.read(partial(rows.work, limit=BATCH, after=0, skip=list(self._finishing)))
@@ -483,11 +484,3 @@ class Pipeline:
         if all(state in ("completed", "skipped") for _, state, _ in states.values()):
             return "completed"
         return "partial"
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    event.clear()
-    try:
-        await asyncio.wait_for(event.wait(), seconds)
-    except TimeoutError:
-        return  # looks again on its own: a wake may have been missed

@@ -24,6 +24,7 @@ from framed.store import frames as rows
 from framed.store import photos as photo_rows
 from framed.store import playlists as playlist_rows
 from framed.store.database import Database
+from framed.wake import woken
 
 log = structlog.get_logger(__name__)
 
@@ -492,11 +493,7 @@ class Player:
             except Exception:
                 log.exception("the frames' schedule failed")
                 wait_s = 10.0
-            self._wake.clear()
-            try:
-                await asyncio.wait_for(self._wake.wait(), wait_s)
-            except TimeoutError:
-                continue  # the time has come
+            await woken(self._wake, wait_s)
 
     async def _tick(self) -> float:
         """Moves every frame that is due; the seconds until the next one is. A clock that jumped is put right here."""

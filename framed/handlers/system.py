@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -52,6 +51,7 @@ from framed.store import overview
 from framed.store import photos as photo_rows
 from framed.store import playlists as playlist_rows
 from framed.store.database import Database
+from framed.wake import woken
 
 if TYPE_CHECKING:
     from framed.metrics import Metrics
@@ -381,9 +381,7 @@ class SystemHandler:
                 await self._messages.remember()
             except FramedError as error:
                 log.warning("health could not be said", problem=error.message)
-            self._health_now.clear()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._health_now.wait(), HEALTH_S)
+            await woken(self._health_now, HEALTH_S)
 
     async def _say_library(self) -> None:
         """At most every five seconds, and only when something changed."""

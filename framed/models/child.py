@@ -248,7 +248,8 @@ class Child:
             self._killed, self._ending = "was stopped", "wanted"
         self._signal(signal.SIGTERM)
         try:
-            await asyncio.wait_for(self.ended.wait(), _STOP_GRACE_S)
+            async with asyncio.timeout(_STOP_GRACE_S):
+                await self.ended.wait()
         except TimeoutError:
             self._signal(signal.SIGKILL)
             await self.ended.wait()
@@ -300,7 +301,8 @@ class Child:
         self._writer.close()
         # Half-dead is dead: without its socket a process has nothing left to do.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._process.wait(), _STOP_GRACE_S)
+            async with asyncio.timeout(_STOP_GRACE_S):
+                await self._process.wait()
         self._signal(signal.SIGKILL)
         code = await self._process.wait()
         # What it printed last matters most; but a process it left behind may hold the pipes open.

@@ -26,6 +26,7 @@ from framed.store import image_model as rows
 from framed.store import photos as photo_rows
 from framed.store.database import Database
 from framed.store.image_model import STEP, Coverage, ImageModel
+from framed.wake import woken
 
 log = structlog.get_logger(__name__)
 
@@ -108,7 +109,6 @@ class ImageModels:
         await self._index.built.wait()
         opened = False
         while True:
-            self._woken.clear()
             began = time.monotonic()
             try:
                 if not opened:
@@ -120,10 +120,7 @@ class ImageModels:
             except Exception:
                 log.exception("the vectors of pictures could not be looked after")
             await asyncio.sleep(min(max(_SPACING_S, _REST * (time.monotonic() - began)), _MOST_S))
-            try:
-                await asyncio.wait_for(self._woken.wait(), _LOOK_S)
-            except TimeoutError:
-                continue  # weights may have been put there by hand
+            await woken(self._woken, _LOOK_S)  # without a wake too: weights may have been put there by hand
 
     async def _open(self) -> None:
         """Answers by the model of last time."""

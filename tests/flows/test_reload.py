@@ -131,7 +131,11 @@ async def test_frames_come_change_and_go(home: Configured) -> None:
 
     await until(rendered, 30)
     assert "Showing" in (await home.ask("ask", text="cats on the hall"))["speech"]
-    assert (await home.retained("framed/frame/hall/state"))["photo"] == await home.uid("cat.jpg")
+
+    async def shown() -> bool:
+        return (await home.retained("framed/frame/hall/state"))["photo"] == await home.uid("cat.jpg")
+
+    await until(shown, 10)  # the answer is given in this process, the state travels by the broker
 
     await home.write()
 
