@@ -161,6 +161,7 @@ class JobQueue:
         kinds = list(self._work)
         row = await self._database.write(lambda c: rows.claim(c, kinds, self._owner, LEASE_S))
         if row is not None:
+            self._wake.set()  # two that were added at once have woken one idle lane perhaps: it wakes the next
             await self._run(row)
             return
         due = await self._database.read(lambda c: rows.next_due(c, kinds))

@@ -82,6 +82,25 @@ async def test_a_job_of_a_dead_daemon_is_done_by_the_next(database: Database) ->
     assert (job["state"], job["result"]) == ("succeeded", {"attempt": 2})
 
 
+async def test_jobs_that_come_together_run_side_by_side(database: Database) -> None:
+    queue, begun, all_at_work = JobQueue(database=database, bus=Bus()), 0, asyncio.Event()
+
+    async def work(job: Job, progress: Progress) -> None:
+        nonlocal begun
+        begun += 1
+        if begun == 4:
+            all_at_work.set()
+        await all_at_work.wait()
+
+    queue.works("wait", work)
+    await queue.start()
+    ids = await asyncio.gather(*(queue.add("wait", {}) for _ in range(4)))
+
+    for job_id in ids:
+        assert (await finished(queue, job_id))["state"] == "succeeded"
+    await queue.close()
+
+
 async def test_a_running_job_is_cancelled_for_real(database: Database) -> None:
     queue, began = JobQueue(database=database, bus=Bus()), asyncio.Event()
 
