@@ -2,20 +2,15 @@
 
 import asyncio
 import errno
-import ipaddress
 import os
-import secrets
-import signal
-import socket
 import time
 from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-import psutil
 import structlog
 
 from framed.analysis import tag_categories
@@ -31,7 +26,7 @@ from framed.backends import Backends
 from framed.bus import Bus
 from framed.claim import claim
 from framed.config import Config, Mqtt
-from framed.errors import CannotStore, ConfigError, Unavailable
+from framed.errors import CannotStore, Unavailable
 from framed.events import PhotoAnalysed, ScanFinished
 from framed.frames.player import Player
 from framed.frames.registry import Registry
@@ -47,11 +42,12 @@ from framed.handlers.playlists import PlaylistHandler
 from framed.handlers.system import SystemHandler
 from framed.handlers.upkeep import PlaylistUpkeep
 from framed.jobs import JobQueue
+from framed.lan import lan_address
 from framed.library.formats import SUFFIXES
 from framed.library.scanner import Scanner
 from framed.library.watcher import Watcher
 from framed.logs import to_topic
-from framed.memory import bound_arenas, give_back
+from framed.memory import give_back
 from framed.messages import Folded, Messages
 from framed.models import vision_settings, weights
 from framed.models.catalogue import PACKAGED
@@ -62,6 +58,7 @@ from framed.mqtt.broker import Endpoint, ManagedBroker
 from framed.mqtt.client import MqttClient
 from framed.mqtt.settings import MqttSettings
 from framed.mqtt.topics import Topics
+from framed.owner_token import owner_token
 from framed.parts import followed, limits, parts_of, redo, use_categories
 from framed.playlists.ask import Asker
 from framed.playlists.explain import caption_of
@@ -76,7 +73,6 @@ from framed.router import Router
 from framed.schedule import Schedule
 from framed.shelf import Shelf
 from framed.store.database import Database
-from framed.watchdog import Heart, notifier
 from framed.web.server import WebOptions, WebServer
 
 log = structlog.get_logger(__name__)
@@ -138,7 +134,7 @@ class App:
             return self.config.http.base_url
         host = self.config.http.host
         if host in (None, "0.0.0.0", "::", ""):
-            host = _lan_address()
+            host = lan_address()
         return f"http://{host}:{self.web.port}"
 
     # -- building ------------------------------------------------------------------------------------------------
@@ -148,7 +144,7 @@ class App:
         weights.use(config.models.folder or data / "models")
         vision_settings.use(config.captions)
         await asyncio.to_thread(claim, data, self._stack)
-        self.token = await asyncio.to_thread(_token, data)
+        self.token = await asyncio.to_thread(owner_token, data)
         self.database = Database(data / "framed.db")
         self.database.on_reader = install
         self._stack.push_async_callback(self.database.close)
@@ -314,7 +310,7 @@ class App:
             base_url=lambda: self.base_url,
             started=self.started,
         )
-        self.accounts = AccountHandler(registry=self.registry, lan_address=_lan_address)
+        self.accounts = AccountHandler(registry=self.registry, lan_address=lan_address)
         models = self.config.models
         self.shelf = Shelf(
             database=self.database,
@@ -623,61 +619,3 @@ class App:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
-async def serve(
-    config: Config, ready: Callable[[App], None] | None = None, read: Callable[[], Config] | None = None
-) -> None:
-    """Runs framed until SIGTERM or SIGINT, reads its configuration again at SIGHUP; tells systemd how it goes."""
-    bound_arenas()
-    stop, systemd = asyncio.Event(), notifier()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    edited = asyncio.Event()
-    loop.add_signal_handler(signal.SIGHUP, edited.set)
-    async with App(config, read=read) as app, Heart(app.database, systemd) as heart:
-        app.background(_read_again(app, heart, edited), "reload")
-        if ready is not None:
-            ready(app)
-        await stop.wait()
-        deadline = loop.call_later(4.5, os._exit, 0)  # contract of the unit: stopped within five seconds
-    deadline.cancel()
-
-
-async def _read_again(app: App, heart: Heart, edited: asyncio.Event) -> None:
-    while True:
-        await edited.wait()
-        edited.clear()
-        with heart.reloading(), suppress(ConfigError):  # it is in the log and in health
-            await app.reload.now()
-
-
-# -- the data folder ---------------------------------------------------------------------------------------------
-
-
-def _token(data: Path) -> str:
-    path = data / "token"
-    try:
-        found = path.read_text().strip()
-        if len(found) >= 16:
-            return found
-    except FileNotFoundError:
-        pass  # the first start makes it
-    made = secrets.token_urlsafe(24)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w") as file:
-        file.write(made + "\n")
-    return made
-
-
-def _lan_address() -> str:
-    """An address of this machine that others at home can reach; loopback where there is none."""
-    found = []
-    for name, addresses in psutil.net_if_addrs().items():
-        if name.startswith(("lo", "docker", "veth", "br-", "virbr", "tun", "wg", "tailscale")):
-            continue
-        for address in addresses:
-            if address.family == socket.AF_INET and ipaddress.ip_address(address.address).is_private:
-                found.append(address.address)
-    return sorted(found, key=lambda ip: not ip.startswith("192.168."))[0] if found else "127.0.0.1"

@@ -112,7 +112,7 @@ def run(
     settings = read()
     configure(settings.logging.level, settings.logging.format)
 
-    from framed.app import serve
+    from framed.daemon import serve
 
     def ready(running: "App") -> None:
         from framed.welcome import Welcome
