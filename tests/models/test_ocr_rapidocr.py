@@ -10,7 +10,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from framed.errors import BadPhoto, Cancelled
 from framed.models.base import Context
-from framed.models.ocr_rapidocr import FINE_PX, GLANCE_PX, RapidOcr
+from framed.models.ocr_rapidocr import RapidOcr
+from framed.models.text_look import FINE_PX, GLANCE_PX
 
 skimage = pytest.importorskip("skimage")
 sklearn = pytest.importorskip("sklearn")

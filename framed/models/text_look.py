@@ -1,0 +1,152 @@
+"""How a photo is looked at for text, whichever backend reads it: a glance, a reading, a finer reading of the original.
+
+The defaults of OCR are for documents. A photo is looked at in three steps instead, each only where the one before found
+a reason: a small look whether anything might be text, a reading at 960 px, and a finer one of the original.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from abc import abstractmethod
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from framed.errors import BadPhoto
+from framed.models.base import Backend, Context
+
+GLANCE_PX = 480
+LIKELY = 0.05
+"""The detector's surest pixel in the small look. Landscapes, flowers and portraits stayed under it, a photo with a shop
+sign or a label was over it (28 real photos); a small look costs a quarter of a reading."""
+READ_PX = 960
+FINE_PX = 2000
+SURE = 0.6
+"""Lines under it were noise: letters that a texture resembles."""
+_MARGIN = 0.08
+"""Shares of the picture around the lines of the first reading: smaller print stands beside larger."""
+_MOST_LINES = 300
+_MAX_PIXELS = 250_000_000
+
+Pixels = NDArray[np.uint8]
+Read = tuple[str, float, ArrayLike]
+"""What was read, how surely (0 to 1), and the corners around it as (n, 2) in pixels."""
+
+
+class TextLook(Backend):
+    """``{"path": preview, "original": path or None}`` (bytes) or ``{"pixels": uint8 (H, W, 3)}`` →
+    ``{"lines": [{"text", "score", "box": [x, y, w, h]}], "looked": pixels of the finest look}``, from top to bottom;
+    a box is in shares of the upright picture; no lines where there is no text.
+
+    `original` is opened for the finer look and may be a format that cannot be read here: then the preview has to do.
+    BadPhoto: the preview cannot be read.
+    """
+
+    task: ClassVar[str] = "ocr"
+
+    @abstractmethod
+    def surest(self, bgr: Pixels) -> float:
+        """How sure the detector is, with the longer side at `GLANCE_PX`, of the most text-like pixel."""
+
+    @abstractmethod
+    def read(self, bgr: Pixels, side: int) -> Iterable[Read]:
+        """Detection with the longer side at most `side`, and what stands there."""
+
+    def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
+        given = inputs.get("pixels")
+        pixels = given if given is not None else upright(inputs["path"], FINE_PX)
+        if min(pixels.shape[:2]) < 8 or self.surest(_bgr(pixels)) < LIKELY:
+            return {"lines": [], "looked": min(GLANCE_PX, max(pixels.shape[:2]))}
+        context.progress(0.2)
+        lines = self._lines(pixels, READ_PX)
+        looked = min(READ_PX, max(pixels.shape[:2]))
+        if lines:
+            context.progress(0.5)
+            fine = _finer(inputs.get("original"), pixels)
+            if max(fine.shape[:2]) > READ_PX * 1.2:
+                lines = _together(lines, self._read_around(fine, lines))
+                looked = min(FINE_PX, max(fine.shape[:2]))
+        return {"lines": lines[:_MOST_LINES], "looked": looked}
+
+    def _lines(self, pixels: Pixels, side: int) -> list[dict[str, Any]]:
+        height, width = pixels.shape[:2]
+        lines = []
+        for text, score, corners in self.read(_bgr(pixels), side):
+            said = " ".join(str(text).split())
+            if score < SURE or sum(character.isalnum() for character in said) < 2:
+                continue
+            low, high = np.asarray(corners).min(axis=0), np.asarray(corners).max(axis=0)
+            box = [low[0] / width, low[1] / height, (high[0] - low[0]) / width, (high[1] - low[1]) / height]
+            lines.append({"text": said, "score": round(float(score), 3), "box": [round(float(v), 4) for v in box]})
+        return lines
+
+    def _read_around(self, pixels: Pixels, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The finer look, only at the part of the picture that holds text: detection costs by the pixel."""
+        boxes = np.array([line["box"] for line in lines])
+        low = np.clip(boxes[:, :2].min(axis=0) - _MARGIN, 0, 1)
+        high = np.clip((boxes[:, :2] + boxes[:, 2:]).max(axis=0) + _MARGIN, 0, 1)
+        height, width = pixels.shape[:2]
+        left, top, right, bottom = (
+            int(v) for v in (low[0] * width, low[1] * height, high[0] * width, high[1] * height)
+        )
+        found = self._lines(pixels[top:bottom, left:right], FINE_PX)
+        across, down = (right - left) / width, (bottom - top) / height
+        for line in found:
+            x, y, w, h = line["box"]
+            box = [left / width + x * across, top / height + y * down, w * across, h * down]
+            line["box"] = [round(v, 4) for v in box]
+        return found
+
+
+def _bgr(pixels: Pixels) -> Pixels:
+    return np.ascontiguousarray(pixels[:, :, ::-1])
+
+
+def _together(coarse: list[dict[str, Any]], fine: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The finer reading, and of the coarser one what the finer lost: large letters that outgrew the detector."""
+    kept = [line for line in coarse if not any(_overlap(line["box"], other["box"]) > 0.3 for other in fine)]
+    return sorted([*fine, *kept], key=lambda line: (round(line["box"][1], 2), line["box"][0]))
+
+
+def _overlap(a: list[float], b: list[float]) -> float:
+    """The share of the smaller box that both cover."""
+    width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
+    height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
+    smaller = min(a[2] * a[3], b[2] * b[3])
+    return max(width, 0.0) * max(height, 0.0) / smaller if smaller > 0 else 0.0
+
+
+def _finer(original: bytes | None, preview: Pixels) -> Pixels:
+    if not original:
+        return preview
+    try:
+        found = upright(original, FINE_PX)
+    except BadPhoto:
+        return preview  # RAW, or gone since: the preview is what there is
+    return found if max(found.shape[:2]) > max(preview.shape[:2]) else preview
+
+
+def upright(path: bytes, side: int) -> Pixels:
+    """The upright picture as RGB, at most `side` at its longer side. BadPhoto: it cannot be read."""
+    from PIL import Image, ImageOps
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener()
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+        with (
+            warnings.catch_warnings(action="ignore"),
+            Image.open(io.BytesIO(data), formats=["JPEG", "PNG", "WEBP", "TIFF", "HEIF"]) as image,
+        ):
+            if image.width * image.height > _MAX_PIXELS:
+                raise BadPhoto("This picture is too large to be read for text.")
+            image.draft("RGB", (side, side))
+            turned = ImageOps.exif_transpose(image).convert("RGB")
+        turned.thumbnail((side, side), Image.Resampling.BICUBIC)
+        return np.asarray(turned)
+    except (OSError, SyntaxError, ValueError, MemoryError) as error:
+        raise BadPhoto("This picture cannot be read for text.") from error
