@@ -29,7 +29,8 @@ _SAMPLE = 300
 @dataclass(frozen=True)
 class Limits:
     """Cosines of a model's vectors. `core` and up: one person, both faces good. `join`: near a person's centroid;
-    `strict`: the same for a poor or a child's face. `margin`: by how much it must be nearer than anybody else."""
+    `strict`: both, where one is a child's face or a poor one, which resemble too many others. `margin`: by how much it
+    must be nearer than anybody else."""
 
     core: float
     join: float
@@ -148,9 +149,10 @@ def _unit(vectors: Vectors) -> Vectors:
 # -- the good faces --------------------------------------------------------------------------------------------------
 
 
-def _neighbours(vectors: Vectors, photo: Ids, limits: Limits) -> tuple[Ids, Ids, Vectors]:
-    """Pairs of rows at least `core` alike, both ways: from, to, weight. Of very many neighbours the first, the best
-    pictures. Two faces of one photo are two people, unless they are the same picture of a collage."""
+def _neighbours(vectors: Vectors, photo: Ids, strict: NDArray[np.bool_], limits: Limits) -> tuple[Ids, Ids, Vectors]:
+    """Pairs of rows at least `core` alike, `strict` where one is a child, both ways: from, to, weight. Of very many
+    neighbours the first, the best pictures. Two faces of one photo are two people, unless they are the same picture
+    of a collage."""
     twin = 1.0 - (1.0 - limits.core) / 4
     sources, targets, weights = [], [], []
     for start in range(0, len(vectors), _BLOCK):
@@ -158,6 +160,7 @@ def _neighbours(vectors: Vectors, photo: Ids, limits: Limits) -> tuple[Ids, Ids,
         row, column = np.nonzero(like >= limits.core)
         value = like[row, column]
         keep = (row + start != column) & ((photo[row + start] != photo[column]) | (value >= twin))
+        keep &= ~(strict[row + start] | strict[column]) | (value >= limits.strict)
         row, column, value = row[keep], column[keep], value[keep]
         starts = np.searchsorted(row, np.arange(len(like)))
         first = np.arange(len(row)) - starts[row] < _NEIGHBOURS
@@ -169,7 +172,7 @@ def _neighbours(vectors: Vectors, photo: Ids, limits: Limits) -> tuple[Ids, Ids,
 
 def _whispered(faces: Faces, rows: Ids, limits: Limits) -> Ids:
     """A label for each of `rows`: a person's id where somebody's word reached it, else a number over every id."""
-    sources, targets, weights = _neighbours(faces.vectors[rows], faces.photo[rows], limits)
+    sources, targets, weights = _neighbours(faces.vectors[rows], faces.photo[rows], faces.strict[rows], limits)
     sources, targets = np.concatenate([sources, targets]), np.concatenate([targets, sources])
     weights = np.concatenate([weights, weights])
     over = int(max(faces.said.max(initial=0), max((pair[1] for pair in faces.refused), default=0))) + 1
@@ -280,7 +283,9 @@ def _merged(person: Ids, faces: Faces, limits: Limits) -> Ids:
         if len(people) < 2:
             return person
         means = _unit(np.stack([faces.vectors[rows].mean(axis=0) for rows in members]))
-        pairs = _near(means, (limits.core + 1.0) / 2 if limits.core < 0.8 else limits.core + (1.0 - limits.core) / 3)
+        careful = np.array([faces.strict[rows].mean() > 0.5 for rows in members])
+        least = np.where(careful, _as_groups(limits.strict), _as_groups(limits.core))
+        pairs = _near(means, least)
         moved: set[int] = set()
         for one, other in pairs:
             small, large = sorted((one, other), key=lambda at: _weight(int(people[at]), len(members[at]), faces.named))
@@ -304,11 +309,18 @@ def _weight(person: int, size: int, named: set[int]) -> tuple[bool, bool, int]:
     return person in named, person > 0, size
 
 
-def _near(means: Vectors, least: float) -> list[tuple[int, int]]:
+def _as_groups(limit: float) -> float:
+    """How alike the middles of two groups are whose faces are as alike as `limit`: noise is averaged out of them."""
+    return (limit + 1.0) / 2 if limit < 0.8 else limit + (1.0 - limit) / 3
+
+
+def _near(means: Vectors, least: Vectors) -> list[tuple[int, int]]:
+    """Pairs of rows as alike as both ask for, the nearest first."""
     found: list[tuple[float, int, int]] = []
     for start in range(0, len(means), _BLOCK):
         like = means[start : start + _BLOCK] @ means.T
-        for one, other in zip(*np.nonzero(like >= least), strict=True):
+        asked = np.maximum(least[start : start + _BLOCK, None], least)
+        for one, other in zip(*np.nonzero(like >= asked), strict=True):
             if one + start < other:
                 found.append((float(like[one, other]), int(one + start), int(other)))
     return [(one, other) for _, one, other in sorted(found, reverse=True)]

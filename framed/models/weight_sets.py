@@ -210,7 +210,7 @@ WEIGHTS: tuple[Weights, ...] = (
     ),
     Weights(
         "insightface-buffalo-l",
-        "InsightFace buffalo_l: SCRFD-10G and ResNet50@WebFace600K",
+        "InsightFace buffalo_l: SCRFD-10G, ResNet50@WebFace600K and the age of a face",
         "faces",
         "insightface",
         "",
@@ -231,6 +231,11 @@ WEIGHTS: tuple[Weights, ...] = (
                         "w600k_r50.onnx",
                         174_383_860,
                         "4c06341c33c2ca1f86781dab0e829f88ad5b64be9fba56e56bc9ebdefc619e43",
+                    ),
+                    File(
+                        "genderage.onnx",
+                        1_322_532,
+                        "4fde69b1c810857b88c64a335084f1c3fe8f01246c9a191b48c7bb756d6652fb",
                     ),
                 ),
             ),

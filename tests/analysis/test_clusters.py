@@ -110,6 +110,28 @@ def test_somebody_is_in_a_photo_once() -> None:
     assert (found.person[[0, 9]] == 0).sum() == 1
 
 
+def test_children_are_grouped_only_where_they_are_more_alike() -> None:
+    """Faces of one person 0.53 alike: enough for grown people, and as much as two children may be."""
+    faces, _ = people(1, 12, like=0.53**0.5, seed=11)
+    faces.vectors = _exactly(faces.vectors.shape, 0.53)
+
+    assert len(sets(group(faces, LIMIT))) == 1
+
+    faces.strict[:] = True
+    assert (group(faces, LIMIT).person == 0).all()
+
+    faces.vectors = _exactly(faces.vectors.shape, 0.62)
+    assert len(sets(group(faces, LIMIT))) == 1
+
+
+def _exactly(shape: tuple[int, int], like: float) -> NDArray[np.float32]:
+    """Unit vectors any two of which have this cosine."""
+    rows, dim = shape
+    own = np.eye(dim, dtype=np.float32)[1 : rows + 1] * np.sqrt(1 - like)
+    own[:, 0] = np.sqrt(like)
+    return own
+
+
 def test_a_poor_face_founds_nothing_and_joins_only_who_is_very_near() -> None:
     faces, _ = people(1, 6, like=0.75)
     faces.quality[:] = 0.2

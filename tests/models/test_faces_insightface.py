@@ -12,7 +12,7 @@ from framed.models import weights
 from framed.models.base import Context
 from framed.models.catalogue import choose
 from framed.models.faces_insightface import BATCHES, InsightFaces, _aligned
-from tests.models.tiny_insightface import write_pack
+from tests.models.tiny_insightface import OLDEST, write_pack
 
 
 @pytest.fixture(autouse=True)
@@ -77,6 +77,51 @@ def test_many_photos_at_once_give_what_each_gives_alone(insight: InsightFaces) -
     assert len(photos) > BATCHES[1]
     assert together["photos"] == [one["photos"][0] for one in alone]
     np.testing.assert_allclose(together["vectors"], np.concatenate([one["vectors"] for one in alone]), atol=1e-5)
+
+
+def aged(years: float) -> Any:
+    """One face of this age."""
+    pixels = np.zeros((640, 640, 3), np.uint8)
+    pixels[352:384, 320:352] = (round(255 * (0.9 + years / OLDEST / 10)), 255, 255)
+    return pixels
+
+
+@pytest.mark.parametrize("one_at_a_time", [False, True])
+def test_how_much_a_face_is_a_childs_is_said_by_its_age(folder: Path, one_at_a_time: bool) -> None:
+    write_pack(folder, one_age_at_a_time=one_at_a_time)
+    backend = InsightFaces()
+    backend.load({}, "cpu")
+
+    photos = [picture((64, 128)), *[picture((64, 128), (320, 352))] * 5]
+    old = [face["child"] for photo in backend.run({"pixels": photos}, Context())["photos"] for face in photo["faces"]]
+    young = backend.run({"pixels": [aged(6), aged(15)]}, Context())["photos"]
+
+    assert old == [0.0] * 11
+    assert [photo["faces"][0]["child"] for photo in young] == [1.0, pytest.approx(0.5, abs=0.06)]
+
+
+def test_a_face_is_cut_for_its_age_as_insightface_itself_would(insight: InsightFaces) -> None:
+    """Attribute.get is its own way; the age that comes of its crop is ours."""
+    from insightface.app.common import Face
+
+    photo = aged(17)
+    face = insight.run({"pixels": [photo]}, Context())["photos"][0]["faces"][0]
+    x, y, w, h = (value * 640 for value in face["box"])
+
+    _, years = insight._age.get(np.ascontiguousarray(photo[:, :, ::-1]), Face(bbox=np.array([x, y, x + w, y + h])))
+
+    assert face["child"] == pytest.approx((20 - years) / 10, abs=0.06)
+
+
+def test_a_pack_that_came_without_the_age_net_goes_on_and_leaves_it_open(folder: Path) -> None:
+    write_pack(folder, age=False)
+    backend = InsightFaces()
+    backend.load({}, "cpu")
+
+    found = backend.run({"pixels": [picture((64, 128))]}, Context())
+
+    assert [face["child"] for face in found["photos"][0]["faces"]] == [None]
+    assert found["vectors"].shape == (1, 512)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 900), (900, 1), (7, 300)])

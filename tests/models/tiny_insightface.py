@@ -1,7 +1,8 @@
 """A pack with the files, inputs and outputs of InsightFace's buffalo_l, and nets small enough to be made in a test.
 
 The detector's scores are the brightness of each anchor's place, so that it "finds" white squares; the recogniser is one
-linear layer over the crop, so that equal crops have equal vectors and others do not.
+linear layer over the crop, so that equal crops have equal vectors and others do not. The age is how red a square is:
+none at nine tenths of all red, `OLDEST` at all of it.
 """
 
 import hashlib
@@ -15,20 +16,23 @@ from framed.models import weights
 from framed.models.faces_insightface import WEIGHTS
 
 _STRIDES = (8, 16, 32)
+OLDEST = 40
 
 
-def write_pack(folder: Path) -> None:
-    """Puts the set into `folder`, which is where weights are looked for."""
+def write_pack(folder: Path, *, age: bool = True, one_age_at_a_time: bool = False) -> None:
+    """Puts the set into `folder`, which is where weights are looked for; without `age` as packs were fetched first."""
     home = folder / WEIGHTS
     home.mkdir(parents=True)
     onnx.save(_detector(), str(home / "det_10g.onnx"))
     onnx.save(_recogniser(), str(home / "w600k_r50.onnx"))
+    if age:
+        onnx.save(_ages(1 if one_age_at_a_time else None), str(home / "genderage.onnx"))
     files = {
         name: {
             "size": (home / name).stat().st_size,
             "sha256": hashlib.sha256((home / name).read_bytes()).hexdigest(),
         }
-        for name in ("det_10g.onnx", "w600k_r50.onnx")
+        for name in ("det_10g.onnx", "w600k_r50.onnx", *(["genderage.onnx"] if age else []))
     }
     weights.write_manifest(WEIGHTS, "test", files)
 
@@ -103,6 +107,33 @@ def _recogniser() -> onnx.ModelProto:
     given = helper.make_tensor_value_info("input.1", TensorProto.FLOAT, [None, 3, 112, 112])
     made = helper.make_tensor_value_info("683", TensorProto.FLOAT, [None, 512])
     return _model(helper.make_graph(nodes, "arcface", [given], [made], held))
+
+
+def _ages(batch: int | None) -> onnx.ModelProto:
+    """(N, 3, 96, 96) RGB, 0 to 255 → (N, 3): two sexes, and the age in hundreds of years. Its first nodes scale the
+    picture, as MXNet's do: that is how InsightFace knows that it must not."""
+    matrix = np.zeros((3 * 6 * 6, 3), np.float32)
+    matrix[21, 2] = OLDEST / 100  # right and down of the middle, where the square is that the detector finds
+    held = [
+        _constant("minus", np.array(127.5, np.float32)),
+        _constant("times", np.array(1 / 127.5, np.float32)),
+        _constant("four", np.array(4.0, np.float32)),
+        _constant("five", np.array(5.0, np.float32)),
+        _constant("matrix", matrix),
+        _constant("shape", np.array([-1, 3 * 6 * 6], np.int64)),
+    ]
+    nodes = [
+        helper.make_node("Sub", ["data", "minus"], ["centred"], name="_minusscalar0"),
+        helper.make_node("Mul", ["centred", "times"], ["scaled"], name="_mulscalar0"),
+        helper.make_node("MaxPool", ["scaled"], ["reddest"], name="reddest", **_every(16)),
+        helper.make_node("Mul", ["reddest", "five"], ["steep"], name="steep"),
+        helper.make_node("Sub", ["steep", "four"], ["share"], name="share"),
+        helper.make_node("Reshape", ["share", "shape"], ["row"], name="row"),
+        helper.make_node("MatMul", ["row", "matrix"], ["fc1"], name="fc1"),
+    ]
+    given = helper.make_tensor_value_info("data", TensorProto.FLOAT, [batch, 3, 96, 96])
+    made = helper.make_tensor_value_info("fc1", TensorProto.FLOAT, [batch, 3])
+    return _model(helper.make_graph(nodes, "genderage", [given], [made], held))
 
 
 def _model(graph: onnx.GraphProto) -> onnx.ModelProto:
