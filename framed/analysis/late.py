@@ -15,9 +15,9 @@ from typing import Any, TypedDict
 import structlog
 from sqlalchemy import Connection
 
-from framed.analysis.step import LateStep, Outcome
+from framed.analysis.step import LateStep, Outcome, attempted
 from framed.bus import Bus
-from framed.errors import FramedError, Unavailable
+from framed.errors import FramedError
 from framed.events import StepChanged
 from framed.store import late as rows
 from framed.store import photos
@@ -179,11 +179,7 @@ class LateSteps:
                 continue
             batch = await self._next(step)
             if batch:
-                try:
-                    await self._run_step(step, batch)
-                except Unavailable as error:
-                    self._rest(step, error.message, batch)
-                    continue
+                await self._run_step(step, batch)
                 return True
         return False
 
@@ -208,19 +204,7 @@ class LateSteps:
     async def _run_step(self, step: LateStep, batch: list[PhotoWork]) -> None:
         began = time.monotonic()
         self.running = step.name
-        try:
-            outcomes = await step.run(batch)
-        except Unavailable:
-            raise
-        except Exception as error:
-            if len(batch) > 1:
-                for photo in batch:  # one bad photo must not cost the others theirs
-                    await self._run_step(step, [photo])
-                return
-            if not isinstance(error, FramedError):
-                log.exception("a step failed", step=step.name, photo=batch[0].uid)
-            problem = error.message if isinstance(error, FramedError) else f"{step.name} failed on this photo."
-            outcomes = [Outcome("failed", problem=problem)]
+        outcomes = await attempted(step.name, step.run, batch)
         pairs = list(zip(batch, outcomes, strict=True))
         done = [pair for pair in pairs if pair[1].state != "unavailable"]
         self._count(step, time.monotonic() - began, len(done))

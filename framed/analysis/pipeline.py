@@ -18,7 +18,7 @@ import structlog
 from sqlalchemy import Connection
 
 from framed.analysis.previews import Previews
-from framed.analysis.step import BatchStep, ExaminedStep, Outcome, Step, dependents, ordered
+from framed.analysis.step import BatchStep, ExaminedStep, Outcome, Step, attempted, dependents, ordered
 from framed.bus import Bus
 from framed.errors import (
     BadPhoto,
@@ -422,18 +422,7 @@ class Pipeline:
 
     async def _run_step(self, step: BatchStep, photos: list[PhotoWork]) -> None:
         began = time.monotonic()
-        try:
-            outcomes = await step.run(photos)
-        except Exception as error:
-            if len(photos) > 1 and not isinstance(error, Unavailable):
-                for photo in photos:  # one bad photo must not cost the others theirs
-                    await self._run_step(step, [photo])
-                return
-            if not isinstance(error, FramedError):
-                log.exception("a step failed", step=step.name, photo=photos[0].uid)
-            problem = error.message if isinstance(error, FramedError) else f"{step.name} failed on this photo."
-            state: Any = "unavailable" if isinstance(error, Unavailable) else "failed"
-            outcomes = [Outcome(state, problem=problem) for _ in photos]
+        outcomes = await attempted(step.name, step.run, photos)
         self.step_ms[step.name] += round((time.monotonic() - began) * 1000)
         self.step_photos[step.name] += len(photos)
 

@@ -6,13 +6,17 @@ Adding a step is one module in `analysis/steps/` and one line in `STEPS` there.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import structlog
 from sqlalchemy import Connection
 
+from framed.errors import FramedError, Unavailable
 from framed.store.photos import PhotoWork
+
+log = structlog.get_logger(__name__)
 
 State = Literal["completed", "failed", "unavailable", "skipped"]
 """skipped: there was nothing to do for this photo (no GPS, no text). unavailable: its backend cannot be had now; of a
@@ -51,7 +55,7 @@ class BatchStep(Step):
 
     @abstractmethod
     async def run(self, photos: Sequence[PhotoWork]) -> list[Outcome]:
-        """One outcome per photo, in order. An exception fails the whole batch; the pipeline then tries one by one."""
+        """One outcome per photo, in order. Whatever it raises, `attempted` makes outcomes of."""
 
 
 class LateStep(BatchStep):
@@ -61,6 +65,31 @@ class LateStep(BatchStep):
     @abstractmethod
     def unavailable(self) -> str | None:
         """Why it cannot be done now, in a sentence (no weights, switched off); None where it can. Cheap to ask."""
+
+
+Take = Callable[[Sequence[PhotoWork]], Awaitable[list[Outcome]]]
+
+
+async def attempted(step: str, take: Take, photos: Sequence[PhotoWork]) -> list[Outcome]:
+    """What came of `take`, one outcome per photo whatever it raises. Where a batch fails its photos are tried one by
+    one, so that a bad one does not cost the others theirs; where the backend is away no other photo is tried."""
+    try:
+        return await take(photos)
+    except Exception as error:
+        if len(photos) == 1 or isinstance(error, Unavailable):
+            return [_failure(step, photo, error) for photo in photos]
+    outcomes: list[Outcome] = []
+    for photo in photos:
+        away = bool(outcomes) and outcomes[-1].state == "unavailable"
+        outcomes += [outcomes[-1]] if away else await attempted(step, take, [photo])
+    return outcomes
+
+
+def _failure(step: str, photo: PhotoWork, error: Exception) -> Outcome:
+    if isinstance(error, FramedError):
+        return Outcome("unavailable" if isinstance(error, Unavailable) else "failed", problem=error.message)
+    log.error("a step failed", step=step, photo=photo.uid, exc_info=error)
+    return Outcome("failed", problem=f"{step} failed on this photo.")
 
 
 def ordered(steps: Sequence[Step]) -> list[Step]:

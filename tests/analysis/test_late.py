@@ -222,24 +222,36 @@ async def test_a_failure_is_not_tried_again_in_the_same_breath(shelf: Shelf) -> 
     assert step.seen == Counter({1: 1, 2: 1})
 
 
-async def test_a_step_whose_backend_is_away_rests_alone_and_is_tried_again(shelf: Shelf) -> None:
-    await shelf.photos(*range(1, 7))
-    there = False
-
-    def away(photo: PhotoWork) -> Outcome:
+def away_until(there: list[bool]) -> Callable[[PhotoWork], Outcome]:
+    def does(photo: PhotoWork) -> Outcome:
         if not there:
             raise Unavailable("The server cannot be reached.")
         return Outcome("completed")
 
-    remote, other = Fake("remote", away), Fake("other")
-    late = await shelf.start(remote, other, pace=Pace(look_s=0.02, whole_s=3600.0, rest_s=0.2))
+    return does
+
+
+async def test_a_step_whose_backend_is_away_rests_alone_and_says_why(shelf: Shelf) -> None:
+    await shelf.photos(*range(1, 7))
+    remote, other = Fake("remote", away_until([])), Fake("other")
+    late = await shelf.start(remote, other)
     await until(lambda: sum(other.seen.values()) == 6)
+
+    assert len(remote.batches) == 1  # not photo by photo: it is no photo's fault
     assert await shelf.states("remote") == {}
     assert [(one["step"], one["left"], one["problem"]) for one in await late.outlook()] == [
         ("remote", 6, "The server cannot be reached.")
     ]
 
-    there = True
+
+async def test_a_step_that_rested_is_tried_again_until_its_backend_is_back(shelf: Shelf) -> None:
+    await shelf.photos(*range(1, 7))
+    there: list[bool] = []
+    remote = Fake("remote", away_until(there))
+    late = await shelf.start(remote, pace=Pace(look_s=0.02, whole_s=3600.0, rest_s=0.05))
+    await until(lambda: len(remote.batches) > 2)
+
+    there.append(True)
     await until(through(late))
     assert {state for state, _ in (await shelf.states("remote")).values()} == {"completed"}
 

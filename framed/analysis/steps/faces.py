@@ -1,7 +1,5 @@
 """Late step: the faces in the picture, and who they are where that is known."""
 
-import asyncio
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,73 +9,27 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from framed.analysis.clusters import LIMITS, quality
-from framed.analysis.previews import Previews
-from framed.analysis.step import LateStep, Outcome
-from framed.errors import BadPhoto, FramedError, Unavailable
-from framed.models.base import Call, Compute
-from framed.models.catalogue import Choice, choose
+from framed.analysis.look import PreviewLook
+from framed.analysis.step import Outcome
+from framed.models.catalogue import Choice
 from framed.store import faces as rows
 from framed.store.photos import PhotoWork
 
 log = structlog.get_logger(__name__)
 
 
-class FacesStep(LateStep):
+class FacesStep(PreviewLook):
     name = "faces"
     version = 1
     needs = ("preview", "metadata")
     batch = 8
+    timeout_s = (120.0, 15.0)
 
-    def __init__(self, compute: Compute, previews: Previews, backend: str = "auto") -> None:
-        self._compute = compute
-        self._previews = previews
-        self._backend = backend
+    def together(self, chosen: Choice) -> int:
+        """One model for many crops, where it is one; the cpu hosts take a photo each."""
+        return self.batch if chosen.host == "model" else 1
 
-    def unavailable(self) -> str | None:
-        try:
-            choose("faces", self._backend)
-        except Unavailable as error:
-            return error.message
-        return None
-
-    @property
-    def model(self) -> str | None:
-        """The model that would look now."""
-        try:
-            return choose("faces", self._backend).model_id
-        except Unavailable:
-            return None
-
-    async def run(self, photos: Sequence[PhotoWork]) -> list[Outcome]:
-        chosen = choose("faces", self._backend)
-        if chosen.host == "model":  # one model, many crops at a time
-            return await self._look(photos, chosen)
-        return list(await asyncio.gather(*(self._look_at_one(photo, chosen) for photo in photos)))
-
-    async def _look_at_one(self, photo: PhotoWork, chosen: Choice) -> Outcome:
-        try:
-            return (await self._look([photo], chosen))[0]
-        except Unavailable:
-            raise
-        except FramedError as error:  # this photo's alone: the others of the batch keep what was found in them
-            return Outcome("failed", problem=error.message)
-
-    async def _look(self, photos: Sequence[PhotoWork], chosen: Choice) -> list[Outcome]:
-        try:
-            paths = [os.fsencode(await self._previews.ensure(photo)) for photo in photos]
-        except BadPhoto as error:
-            if len(photos) > 1:
-                raise  # the photos are then looked at one by one
-            return [Outcome("failed", problem=error.message)]
-        answer = await self._compute.run(
-            Call(
-                task="faces",
-                backend=chosen.backend,
-                inputs={"paths": paths},
-                timeout_s=120.0 + 15.0 * len(photos),
-                label=photos[0].uid,
-            )
-        )
+    def outcomes(self, photos: Sequence[PhotoWork], answer: dict[str, Any], chosen: Choice) -> list[Outcome]:
         outcomes, start = [], 0
         for photo, found in zip(photos, answer["photos"], strict=True):
             end = start + len(found["faces"])
