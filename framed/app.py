@@ -23,9 +23,12 @@ from framed.analysis.steps import all_steps, late_steps
 from framed.analysis.steps.image_embedding import ImageEmbeddingStep
 from framed.analysis.tag_words import canonical_tag
 from framed.backends import Backends
+from framed.background import Background
+from framed.broker_choice import own_broker, sign_in
 from framed.bus import Bus
 from framed.claim import claim
 from framed.config import Config, Mqtt
+from framed.contract import LATER
 from framed.errors import CannotStore, Unavailable
 from framed.events import PhotoAnalysed, ScanFinished
 from framed.frames.player import Player
@@ -45,7 +48,7 @@ from framed.jobs import JobQueue
 from framed.lan import lan_address
 from framed.library.formats import SUFFIXES
 from framed.library.scanner import Scanner
-from framed.library.watcher import Watcher
+from framed.library.scanning import Scanning
 from framed.logs import to_topic
 from framed.memory import give_back
 from framed.messages import Folded, Messages
@@ -54,9 +57,8 @@ from framed.models.catalogue import PACKAGED
 from framed.models.download import Hub as ModelHub
 from framed.models.pool import HostPool
 from framed.monitoring import Monitor
-from framed.mqtt.broker import Endpoint, ManagedBroker
+from framed.mqtt.broker import Endpoint
 from framed.mqtt.client import MqttClient
-from framed.mqtt.settings import MqttSettings
 from framed.mqtt.topics import Topics
 from framed.owner_token import owner_token
 from framed.parts import followed, limits, parts_of, redo, use_categories
@@ -77,12 +79,6 @@ from framed.web.server import WebOptions, WebServer
 
 log = structlog.get_logger(__name__)
 
-LATER = {
-    "art/generate": "Making pictures comes in a later version of framed.",
-    "art/tonight": "Making pictures comes in a later version of framed.",
-    "art/prompt": "Making pictures comes in a later version of framed.",
-}
-
 LARGE_SCAN = 10_000
 """Files looked at in one scan, from which on its memory is worth giving back."""
 
@@ -100,13 +96,11 @@ class App:
         """`read` gives the configuration anew, for `reload`."""
         self.reload = Reload(config, read or (lambda: config), parts_of(self))
         self._clock = clock
-        self._scanning: asyncio.Task[None] | None = None
-        self._watcher: Watcher | None = None
         self._stack = AsyncExitStack()
+        self.background = Background()
         self.endpoint: Endpoint | None = None
         self.started = time.time()
         self.token = ""
-        self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> "App":
         self._loop = asyncio.get_running_loop()
@@ -158,6 +152,10 @@ class App:
         self._build_playlists()
         self._build_frames(data)
         self._build_handlers()
+        self._build_upkeep()
+        self._build_requests()
+        self._build_schedule()
+        self._introduce()
         self._build_web()
         await self._start_broker(data)
         await self._run()
@@ -185,6 +183,7 @@ class App:
             steps=[step.name for step in steps],
             clock=self._clock,
         )
+        self.scanning = Scanning(self.scanner, self.background)
         self.pipeline = Pipeline(
             database=self.database,
             compute=self.pool,
@@ -319,7 +318,10 @@ class App:
         )
         self.models = ModelHandler(shelf=self.shelf, jobs=self.jobs, pool=self.pool, changed=self._weights_changed)
         self._build_people()
-        kept = Kept(database=self.database, bus=self.bus, asker=self.asker)
+
+    def _build_upkeep(self) -> None:
+        """What is done unasked."""
+        self.kept = Kept(database=self.database, bus=self.bus, asker=self.asker)
         self.liking = Liking(
             database=self.database, bus=self.bus, jobs=self.jobs, when_scored=lambda: self.index.build()
         )
@@ -328,14 +330,23 @@ class App:
             database=self.database,
             bus=self.bus,
             asker=self.asker,
-            kept=kept,
+            kept=self.kept,
             player=self.player,
             registry=self.registry,
             jobs=self.jobs,
         )
         self.upkeep.listen()
+
+    def _build_requests(self) -> None:
+        """Every family of requests has its handler here."""
         handlers: list[
-            PhotoHandler | PlaylistHandler | FrameHandler | AccountHandler | SystemHandler | PeopleHandler
+            PhotoHandler
+            | PlaylistHandler
+            | FrameHandler
+            | AccountHandler
+            | SystemHandler
+            | PeopleHandler
+            | ModelHandler
         ] = [
             PhotoHandler(
                 database=self.database,
@@ -352,7 +363,7 @@ class App:
                 database=self.database,
                 bus=self.bus,
                 asker=self.asker,
-                kept=kept,
+                kept=self.kept,
                 player=self.player,
                 registry=self.registry,
             ),
@@ -360,17 +371,15 @@ class App:
             self.accounts,
             self.system,
             self.people,
+            self.models,
         ]
         for handler in handlers:
             self.router.add(handler)
             handler.listen()
-        self.router.add(self.models)
-        self.models.listen()
-        self.models.image_search = self.system.image_search = self.image_models.status
         for verb, sentence in LATER.items():
             self.router.later(verb, sentence)
-        self.system.request_verbs = lambda: [*self.router.verbs(), *LATER]
-        self.system.housekeeping = (self.previews.shrink, self.rendered.tidy, give_back)
+
+    def _build_schedule(self) -> None:
         self.schedule = Schedule(
             database=self.database,
             call=lambda verb, payload: self.router.call(verb, payload, source="schedule"),
@@ -385,9 +394,15 @@ class App:
             },
             clock=self._clock,
         )
+
+    def _introduce(self) -> None:
+        """Parts that need each other, and so could not all be there when they were built."""
         self.system.monitor = Monitor(
             pool=self.pool, analyses=lambda: (self.pipeline, self.late), data=self.config.data_dir
         )
+        self.system.request_verbs = lambda: [*self.router.verbs(), *LATER]
+        self.system.housekeeping = (self.previews.shrink, self.rendered.tidy, give_back)
+        self.models.image_search = self.system.image_search = self.image_models.status
         self.system.reload, self.system.schedule, self.system.late = self.reload, self.schedule, self.late
         self.reload.heard = self.system.configuration_changed
         self.messages.listen()
@@ -478,17 +493,14 @@ class App:
     # -- starting ------------------------------------------------------------------------------------------------
 
     async def _start_broker(self, data: Path) -> None:
-        mqtt = self.config.mqtt
-        if mqtt.host is None:
-            kind = None if mqtt.broker == "auto" else mqtt.broker
-            self.broker = ManagedBroker(
-                data / "broker", host=mqtt.bind, port=mqtt.port, base=mqtt.base_topic, kind=kind
-            )
-            self._stack.push_async_callback(self.broker.stop)
-            self.endpoint = await self.broker.start()
-            self.accounts.broker, self.accounts.endpoint = self.broker, self.endpoint
+        broker = own_broker(self.config.mqtt, data / "broker")
+        if broker is not None:
+            self.broker = broker
+            self._stack.push_async_callback(broker.stop)
+            self.endpoint = await broker.start()
+            self.accounts.broker, self.accounts.endpoint = broker, self.endpoint
         self.mqtt = MqttClient(
-            self._mqtt_settings(mqtt),
+            sign_in(self.config.mqtt, self.config.instance, self.endpoint),
             status_topic=self.topics.status,
             subscriptions=self.topics.subscriptions(),
             on_message=self.messages.incoming,
@@ -500,18 +512,10 @@ class App:
         self.messages.on_connected = self._connected
         self.system.mqtt = self.mqtt
 
-    def _mqtt_settings(self, mqtt: Mqtt) -> MqttSettings:
-        client_id = mqtt.client_id or f"framed-{self.config.instance}"
-        if self.endpoint is not None:
-            limits = mqtt.model_dump(include={"protocol", "keepalive", "max_json_bytes", "max_binary_bytes"})
-            return self.endpoint.settings(client_id=client_id, **limits)
-        settings = mqtt.model_dump(exclude={"base_topic", "bind", "broker"})
-        return MqttSettings.model_validate(settings | {"client_id": client_id})
-
     async def configure_mqtt(self, mqtt: Mqtt) -> None:
         """Another address, password or certificate for a broker of the owner's own, without a restart."""
         if self.endpoint is None and mqtt.host is not None:
-            await self.mqtt.configure(self._mqtt_settings(mqtt))
+            await self.mqtt.configure(sign_in(mqtt, self.config.instance, None))
 
     async def _run(self) -> None:
         """Everything is built: start it in an order in which nothing hears before it can answer."""
@@ -527,8 +531,8 @@ class App:
         self._stack.push_async_callback(self.mqtt.close)
         await self.jobs.start()
         self._stack.push_async_callback(self.jobs.close)
-        self._stack.push_async_callback(self._end_background)
-        self.background(self._build_index(), "index")
+        self._stack.push_async_callback(self.background.close)
+        self.background.start(self._build_index(), "index")
         await self.pipeline.start()
         self._stack.push_async_callback(self.pipeline.close)
         await self.image_models.start()
@@ -540,10 +544,10 @@ class App:
         await self.people.look_with()
         await redo(self, self.config)
         await self.backends.start()
-        self.background(self.models.fetch_wished(), "wished weights")
+        self.background.start(self.models.fetch_wished(), "wished weights")
         self._stack.push_async_callback(self.backends.close)
-        await self.start_scanning()
-        self._stack.push_async_callback(self.stop_scanning)
+        await self.scanning.start()
+        self._stack.push_async_callback(self.scanning.close)
         await self.player.start()
         self._stack.push_async_callback(self.rendered.close)
         self._stack.push_async_callback(self.player.close)
@@ -554,19 +558,6 @@ class App:
         self._stack.push_async_callback(self._leave)
         to_topic(self._log_line, Folded())
         self._stack.callback(to_topic, None, None)
-
-    async def start_scanning(self) -> None:
-        self._scanning = self.background(self.scanner.run(), "scanner")
-        self._watcher = Watcher(scanner=self.scanner, suffixes=SUFFIXES)
-        await self._watcher.__aenter__()
-
-    async def stop_scanning(self) -> None:
-        if self._watcher is not None:
-            await self._watcher.__aexit__()
-        if self._scanning is not None:
-            self._scanning.cancel()
-            await asyncio.gather(self._scanning, return_exceptions=True)
-        self._watcher = self._scanning = None
 
     async def _scanned(self, event: ScanFinished) -> None:
         if event.files >= LARGE_SCAN:
@@ -599,23 +590,4 @@ class App:
 
     def _log_line(self, payload: dict[str, Any]) -> None:
         """Any thread may log; the message leaves from the loop."""
-        self._loop.call_soon_threadsafe(lambda: self.background(self.messages.log_line(payload), "log"))
-
-    def background(self, work: Any, name: str) -> asyncio.Task[None]:
-        async def run() -> None:
-            try:
-                await work
-            except asyncio.CancelledError:
-                raise
-            except Exception:
-                log.exception("a part of framed stopped", part=name)
-
-        task = asyncio.create_task(run(), name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
-    async def _end_background(self) -> None:
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._loop.call_soon_threadsafe(lambda: self.background.start(self.messages.log_line(payload), "log"))

@@ -119,7 +119,7 @@ def run(
 
         at = remote.Where(settings.data_dir, settings.http.host or "", running.web.port)
         sentence = "cats" if samples and not given else "my best photos"
-        running.background(Welcome(running, at, sentence=sentence, as_json=as_json).run(), "welcome")
+        running.background.start(Welcome(running, at, sentence=sentence, as_json=as_json).run(), "welcome")
         gc.collect()
         gc.freeze()
         gc.enable()

@@ -124,6 +124,13 @@ VERBS: dict[str, str] = {
 }
 """What each request is for. One that is missing here is explained by the first line of its method's docstring."""
 
+LATER: dict[str, str] = {
+    "art/generate": "Making pictures comes in a later version of framed.",
+    "art/prompt": "Making pictures comes in a later version of framed.",
+    "art/tonight": "Making pictures comes in a later version of framed.",
+}
+"""Requests that this version answers with `unavailable`, and the sentence it says."""
+
 ERRORS: dict[str, str] = {
     "bad_json": "the payload is not a JSON object in UTF-8",
     "bad_request": "a field is missing or wrong; `field` names it",
@@ -204,13 +211,6 @@ def _methods(module: Any) -> Iterator[Any]:
             yield from vars(thing).values()
 
 
-def later() -> dict[str, str]:
-    """Requests of the contract that this version answers with `unavailable`, and the sentence it says."""
-    from framed.app import LATER
-
-    return dict(sorted(LATER.items()))
-
-
 def codes() -> set[str]:
     """The error codes that framed can answer with."""
     found, todo = {FramedError.code}, [FramedError]
@@ -243,7 +243,7 @@ def document() -> dict[str, Any]:
     return {
         "topics": [topic._asdict() for topic in TOPICS],
         "verbs": {verb: words for verb, (_, words) in verbs().items()},
-        "later": later(),
+        "later": LATER,
         "errors": ERRORS,
         "routes": [route._asdict() for route in ROUTES],
         "schemas": schemas(),
@@ -286,7 +286,7 @@ def sections() -> Iterator[Section]:
         "Requests that come later",
         "This version answers them with `unavailable`, and writes nothing to the `art` and the discovery topics yet.",
         ["verb", "what it says"],
-        [[f"`{verb}`", words] for verb, words in later().items()],
+        [[f"`{verb}`", words] for verb, words in LATER.items()],
     )
     yield (
         "Error codes",

@@ -25,7 +25,7 @@ async def serve(
     edited = asyncio.Event()
     loop.add_signal_handler(signal.SIGHUP, edited.set)
     async with App(config, read=read) as app, Heart(app.database, systemd) as heart:
-        app.background(_read_again(app, heart, edited), "reload")
+        app.background.start(_read_again(app, heart, edited), "reload")
         if ready is not None:
             ready(app)
         await stop.wait()

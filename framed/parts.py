@@ -66,15 +66,15 @@ class _Follow:
         app.rendered.max_bytes = int(new.cache.pictures_gb * 1e9)
         app.previews.reconfigure(max_bytes=int(new.cache.previews_gb * 1e9))
         if new.cache != old.cache:
-            app.background(app.system.tidy(), "housekeeping")
+            app.background.start(app.system.tidy(), "housekeeping")
 
     async def library(self, old: Config, new: Config) -> None:
         app = self._app
-        await app.stop_scanning()
+        await app.scanning.close()
         try:
             await app.scanner.reconfigure(new.library)
         finally:
-            await app.start_scanning()
+            await app.scanning.start()
         app.pictures.follows = followed(new)
 
     async def requests(self, old: Config, new: Config) -> None:

@@ -51,7 +51,7 @@ def test_every_request_is_explained_and_none_is_invented() -> None:
 
     assert {verb for verb, (_, words) in known.items() if not words} == set()
     assert set(contract.VERBS) <= set(known)
-    assert not set(contract.later()) & set(known)
+    assert not set(contract.LATER) & set(known)
 
 
 def test_every_error_code_is_explained() -> None:
