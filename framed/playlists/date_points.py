@@ -70,6 +70,7 @@ class Points:
             self._month_days,
             self.day_month,
             self._third,
+            self._half,
             self._named_day,
             self._relative,
             self._ago,
@@ -103,12 +104,24 @@ class Points:
             year, month = int(parts[0]), int(parts[1])
             if _OLDEST_YEAR <= year <= _NEWEST_YEAR and 1 <= month <= 12:
                 return Point(j, "month", days=(date(year, month, 1), month_end(year, month)))
+        if len(parts) == 2 and separator == "." and self._settings.date_order == "dmy":
+            return self._without_year(parts, at, j)
         if len(parts) == 3 and len(parts[2]) in (2, 4) and len(parts[0]) <= 2:
             day, month = int(parts[0]), int(parts[1])
             if (month > 12 >= day) or (self._settings.date_order == "mdy" and day <= 12):
                 day, month = month, day
             return self._checked(self._century(parts[2]), month, day, at, j)
         return None
+
+    def _without_year(self, parts: list[str], at: int, end: int) -> Point | None:
+        """24.12. and, after "on" or "from", 24.12: the day of every year."""
+        day, month = int(parts[0]), int(parts[1])
+        closed = self._keys[end] == "." and self._touching(end - 1, end)
+        led = at > 0 and self._keys[at - 1] in {"on", "from", "of"}
+        if not (closed or led) or not (1 <= month <= 12 and 1 <= day <= month_end(2000, month).day):
+            return None
+        recurring = Yearly(month_from=month, day_from=day, month_to=month, day_to=day)
+        return Point(end + closed, "day", yearly=recurring)
 
     def _touching(self, first: int, last: int) -> bool:
         tokens = self._tokens
@@ -157,7 +170,8 @@ class Points:
             if second is None:
                 return None
             last, j = second
-        j = self.skip(j, {"of"})
+        dotted = self._keys[j] == "." and self._touching(j - 1, j)  # 24. December
+        j = self.skip(j + dotted, {"of"})
         month = self._month_name(j)
         if month is None:
             return None
@@ -250,6 +264,21 @@ class Points:
         if whole is None:
             return None
         return replace(point, yearly=yearly_of(*third_of(whole, part, point.unit)), season=None, strong=True)
+
+    def _half(self, at: int) -> Point | None:
+        """The first half of 2019, the second half of May."""
+        k = self._keys
+        if k[at] not in {"first", "second", "last"} or k[at + 1] != "half" or k[at + 2] not in {"of", "in"}:
+            return None
+        point = self.point(self.skip(at + 3, {"the"}))
+        if point is None or point.days is None:
+            return None
+        first, last = point.days
+        middle = (
+            date(first.year, 7, 1) if point.unit == "year" else first + timedelta(days=((last - first).days + 1) // 2)
+        )
+        halves = ((first, max(first, days_later(middle, -1))), (min(middle, last), last))
+        return replace(point, days=halves[k[at] != "first"], yearly=None, strong=True)
 
     def _named_day(self, at: int) -> Point | None:
         k, today = self._keys, self._today

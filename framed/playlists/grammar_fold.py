@@ -6,6 +6,7 @@ from typing import Literal, TypeVar
 from framed.playlists.feasts import SEASONS
 from framed.playlists.grammar_fields import Fields
 from framed.playlists.grammar_sentence import Item, Sentence, Slot
+from framed.playlists.grammar_tokens import singular
 from framed.playlists.plan import DateRange, QueryPlan, Span, TimeOfDay, Yearly
 
 T = TypeVar("T")
@@ -23,6 +24,7 @@ _ASKING = frozenset(
     """people_all people_any places_any folders_any semantic kinds colours must_text unknown_names
     unknown_places""".split()
 )
+_OCCASIONS = frozenset("trip holiday vacation visit journey tour stay getaway time".split())
 _JOINTS = frozenset({"and", "or", "comma"})
 _FIELDS: dict[Slot, str] = {
     "kind": "kinds", "people": "some_people", "nobody": "some_people", "everyone": "some_people",
@@ -65,6 +67,7 @@ class Fold:
         self._refused: tuple[int, int] | None = None
         self._spans: list[Span] = []
         self._problems = list(sentence.problems)
+        self._listed: set[str] = set()  # meanings that a comma parts from the one before
 
     def plan(self) -> QueryPlan:
         at = 0
@@ -299,6 +302,9 @@ class Fold:
             self._scope = _Scope(active=True, slot="people")  # "no people or cars"
         elif slot == "favourites":
             fields.single["favourites"] = True
+        elif slot == "heads" and item.text == "besides":
+            named = len(fields.lists.get("people_all", [])) or bool(fields.lists.get("people_any"))
+            fields.single["people_min"] = named + item.number
         elif slot == "heads":
             fields.single["people_min"] = item.number
             if item.ids:
@@ -454,7 +460,11 @@ class Fold:
             return
         first, last = self._run
         self._run = None
-        self._fields.add("semantic", _meaning(self._sentence, first, last))
+        meaning = _meaning(self._sentence, first, last)
+        listed = self._sentence.key(first - 1) == "," or self._sentence.keys[first - 2 : first] == [",", "and"]
+        if listed and self._fields.lists.get("semantic"):
+            self._listed.add(meaning)
+        self._fields.add("semantic", meaning)
         self._words(first, last, "semantic", "tags_any")
 
     def _close_refused(self) -> None:
@@ -505,9 +515,18 @@ class Fold:
         if refusing and not (asked or self._dates or self._yearly):
             self._fields.single.setdefault("follow_up", "without")
 
+    def _semantic(self, lists: dict[str, list[str]]) -> str:
+        """What is left to mean; an occasion ("our trip to Rome") says no more than its place does."""
+        meanings = lists.pop("semantic", [])
+        placed = bool(lists.get("places_any") or lists.get("folders_any"))
+        said = [one for one in meanings if not (placed and singular(one) in _OCCASIONS)]
+        return "".join(
+            one if not at else f", {one}" if one in self._listed else f" {one}" for at, one in enumerate(said)
+        )
+
     def _made(self) -> QueryPlan:
         lists = dict(self._fields.lists)
-        semantic = " ".join(lists.pop("semantic", []))
+        semantic = self._semantic(lists)
         used = {
             f"{kind}:{one}"
             for kind, names in (
@@ -563,7 +582,9 @@ def _date_field(item: Item) -> Literal["dates", "yearly", "seasons", "weekdays",
 def _meaning(sentence: Sentence, first: int, last: int) -> str:
     """The words of a run as said, in lower case; an emoji by its name."""
     if any(token.kind == "emoji" for token in sentence.tokens[first:last]):
-        return " ".join(
-            token.key if token.kind == "emoji" else token.raw.lower() for token in sentence.tokens[first:last]
-        ).replace(" 's", "'s")
+        tokens = sentence.tokens[first:last]
+        keys = {token.singular for token in tokens if token.kind == "word"}
+        said = [token.key if token.kind == "emoji" else token.raw.lower() for token in tokens]
+        kept = [word for word, token in zip(said, tokens, strict=True) if token.kind == "word" or word not in keys]
+        return " ".join(kept).replace(" 's", "'s")
     return sentence.raw(first, last).lower()

@@ -25,11 +25,21 @@ _LEAST = (("at", "least"), ("no", "fewer", "than"), ("no", "less", "than"))
 _MORE = (("more", "than"), ("over",))
 _MOST = (("at", "most"), ("up", "to"), ("no", "more", "than"))
 _FEWER = (("fewer", "than"), ("less", "than"))
+_SOMEONE_ELSE = (
+    ("someone", "else"), ("somebody", "else"), ("another", "person"), ("one", "other", "person"), ("other", "people"),
+    ("others",),
+)  # fmt: skip
 _EXACTLY = frozenset({"exactly", "only", "just"})
 
 
 def heads(sentence: Sentence, at: int) -> Item | None:
-    return _listed(sentence, at) or _group_photos(sentence, at) or _of_us(sentence, at) or _counted(sentence, at)
+    return (
+        _besides(sentence, at)
+        or _listed(sentence, at)
+        or _group_photos(sentence, at)
+        or _of_us(sentence, at)
+        or _counted(sentence, at)
+    )
 
 
 def _item(first: int, last: int, least: int, most: int | None) -> Item:
@@ -55,6 +65,12 @@ def _group_photos(sentence: Sentence, at: int) -> Item | None:
     return _item(at, at + 1, GROUP, None) if grouped else None
 
 
+def _besides(sentence: Sentence, at: int) -> Item | None:
+    """ "Anna and someone else": one more than are named."""
+    size = _starts(sentence, at, _SOMEONE_ELSE)
+    return Item("heads", at, at + size, number=1, text="besides") if size else None
+
+
 def _of_us(sentence: Sentence, at: int) -> Item | None:
     """ "just the two of us", "all four of them", "us two", "both of us"."""
     k = sentence.keys
@@ -63,7 +79,10 @@ def _of_us(sentence: Sentence, at: int) -> Item | None:
         return _item(at, j + 3, 2, 2)
     j = j + 1 if k[j] in {"the", "all"} else j
     found = number(k, j)
-    if found is not None and 1 < found[0] < 100 and k[found[1]] == "of" and k[found[1] + 1] in _OF_US:
+    whom = k[found[1] + 1] if found is not None and k[found[1]] == "of" else ""
+    if whom == "them" and j == at:
+        return None  # "five of them" are photos
+    if found is not None and 1 < found[0] < 100 and whom in _OF_US:
         return _item(at, found[1] + 2, found[0], found[0])
     if k[j] == "us" and (found := number(k, j + 1)) and 1 < found[0] < 100 and not sentence.photo_at(found[1]):
         return _item(at, found[1], found[0], found[0])

@@ -5,9 +5,11 @@ from framed.playlists.dates import Found
 from framed.playlists.grammar_heads import heads
 from framed.playlists.grammar_sentence import Item, Sentence, Slot
 from framed.playlists.grammar_words import (
+    ASSISTANTS,
     COMMAND_TABLE,
     FILLER_TABLE,
     FUNCTION_WORDS,
+    GREETINGS,
     MODALS,
     NEGATOR_TABLE,
     PREPOSITIONS,
@@ -112,11 +114,27 @@ def _command(sentence: Sentence, at: int) -> Item | None:
     """ "show me" and its like, at the beginning of a clause."""
     if sentence.items and sentence.items[-1].slot not in {"filler", "comma", "stop", "and", "frame"}:
         return None
+    if addressed := _addressed(sentence, at):
+        return Item("filler", at, addressed)
     size, _ = COMMAND_TABLE.longest(sentence.keys, at)
     if not size or (sentence.keys[at] in MODALS and size == 1):
         return None
     tag, _ = sentence.vocabulary.tags.longest(sentence.singulars, at)
     return Item("filler", at, at + size) if size >= tag else None
+
+
+def _addressed(sentence: Sentence, at: int) -> int:
+    """The end of "Alexa," or "hey Jarvis" at the head of a request, 0 where nobody is spoken to."""
+    if at and not all(item.slot == "filler" for item in sentence.items):
+        return 0
+    greeted = sentence.keys[at] in GREETINGS
+    j = at + greeted
+    if sentence.token(j).kind != "word" or sentence.vocabulary.people.longest(sentence.keys, j)[0]:
+        return 0
+    comma = sentence.keys[j + 1] == ","
+    if sentence.keys[j] in ASSISTANTS:
+        return j + 1 if greeted or comma or COMMAND_TABLE.longest(sentence.keys, j + 1)[0] else 0
+    return j + 1 if greeted and comma else 0
 
 
 def _only(sentence: Sentence, at: int) -> Item | None:

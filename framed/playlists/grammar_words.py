@@ -19,6 +19,10 @@ PHOTO_WORDS = frozenset(
     photographs ones memories stuff foto fotos slideshow slideshows""".split()
 )
 
+# Whom a request is said to; the name that a house gives its assistant is known by a greeting and a comma.
+ASSISTANTS = frozenset("alexa google siri jarvis nabu mycroft assistant cortana bixby framed".split())
+GREETINGS = frozenset("hey hi hello ok okay".split())
+
 # What starts a request: filler at the beginning of a clause, a word of its own elsewhere ("dogs play").
 COMMANDS = phrases(
     """show me, show us, show them, show, display, put up, put on, put, play, find me, find us, find, search for,
@@ -30,7 +34,8 @@ COMMANDS = phrases(
     thank you, hey, hi, hello, ok, okay, make me, make, create, build, start, run, load, switch to, change to,
     go to, go through, how about, what about, do you have, do we have, are there, is there, remind me of,
     remind us of, tell me about, see, watch, look at, lets have, lets look at, id love, use, fill, send me,
-    send, cast, set, what do you have, take me to, take us to, bring back, go back to"""
+    send, cast, set, what do you have, take me to, take us to, bring back, go back to, ask framed to, ask framed for,
+    tell framed to, ask framed, tell framed"""
 )
 
 # Filler wherever it stands.
@@ -42,7 +47,7 @@ FILLERS = phrases(
     year, each year, every day, each day, together, again, for a change, if you can, if possible, if there are
     any, as well, instead, taken by, taken, sorted, ordered, not only, not just, please, mostly, mainly,
     particularly, especially, maybe, perhaps, the kind of, a kind of, you have, we have, i have, that we have,
-    you can find, you know"""
+    you can find, you know, look like, looks like, looking like, looked like"""
 )
 
 PREPOSITIONS = frozenset(
@@ -58,7 +63,7 @@ FUNCTION_WORDS = (
         """which who whom whose where when while what how why is are was were be been being am do does did has have
     had having will would can could may might should shall it he she they we i you him them there here than
     then so such too very also both each just only all every everything even still yet if because me us myself
-    ourselves 's im ive id ill its thats theres whos whats youre were weve dont got made captured shot and or
+    ourselves 's im ive id ill its thats theres whos whats youre were weve dont got made took captured shot and or
     nor but plus & + / : - . anything something more most less least much many any some other another else one
     go went gone way s t o anywhere somewhere since before after until till""".split()
     )
@@ -274,7 +279,8 @@ _signs(
     "",
     """more like this, more like that, more like these, more like those, more like it, more of the same, more of
     these, more of those, more of this, more of that, similar ones, more similar, like this, like that, like
-    these, similar to this, similar to these""",
+    these, similar to this, similar to these, look like this, look like that, looks like this, looks like that,
+    look like this one, like this one, like that one, others like this, others like it""",
 )
 _signs("every_frame", "", "everywhere")
 _signs("all", "", "everything")
