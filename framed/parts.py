@@ -1,4 +1,4 @@
-"""The second half of the composition root: which part of a running framed follows which keys of the configuration."""
+"""The other half of the composition root: which part of a running framed follows which keys of the configuration."""
 
 import asyncio
 import os
@@ -19,6 +19,7 @@ from framed.store import settings as remembered
 
 if TYPE_CHECKING:
     from framed.app import App
+    from framed.assembly import Assembly
 
 log = structlog.get_logger(__name__)
 
@@ -133,7 +134,7 @@ class _Follow:
         self._app.schedule.reconfigure(entries=new.schedule, timezone=ZoneInfo(new.ask.timezone), location=new.location)
 
 
-def use_categories(app: "App", categories: tag_categories.Categories) -> None:
+def use_categories(app: "Assembly", categories: tag_categories.Categories) -> None:
     app.index.categories = categories
     app.index.forget("tags")
     app.names.categories = tuple(categories)

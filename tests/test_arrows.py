@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parent.parent / "framed"
 HEAVY = {"torch", "diffusers", "open_clip", "insightface", "paddleocr", "rapidocr", "dlib", "transformers"}
 FORBIDDEN = {
-    "handlers": {"web", "app", "cli"},
+    "handlers": {"web", "assembly", "app", "cli"},
     "models": {"store", "bus", "mqtt", "handlers", "playlists", "frames", "web"},
     "frames": {"handlers", "playlists", "analysis", "web", "art"},
     "store": {"bus", "mqtt", "handlers", "playlists", "frames", "web", "analysis", "library", "models"},
