@@ -107,10 +107,8 @@ class LateSteps:
 
     async def left(self) -> dict[str, int]:
         """How many photos still lack each step that can be done now."""
-        usable = {step.name: step.version for step in self.steps if await _possible(step)}
-        return await self._database.read(
-            lambda c: {name: rows.count(c, name, version, MAX_ATTEMPTS) for name, version in usable.items()}
-        )
+        usable = [step for step in self.steps if await _possible(step)]
+        return await self._database.read(lambda c: {step.name: _lack(c, step) for step in usable})
 
     async def outlook(self) -> list[Outlook]:
         """What is left and how long it takes, in the order in which it is done; nothing for steps that are through."""
@@ -186,7 +184,13 @@ class LateSteps:
     async def _next(self, step: LateStep) -> list[PhotoWork]:
         """The next photos that lack the step; none where all have it, or where the pipeline wants its turn."""
         name = step.name
-        about: dict[str, Any] = {"step": name, "version": step.version, "needs": step.needs, "attempts": MAX_ATTEMPTS}
+        about: dict[str, Any] = {
+            "step": name,
+            "version": step.version,
+            "needs": step.needs,
+            "attempts": MAX_ATTEMPTS,
+            "spares_unseen": step.spares_unseen,
+        }
         while not self._held():
             if again := sorted(self._again[name])[: step.batch]:
                 self._again[name].difference_update(again)
@@ -234,6 +238,10 @@ class LateSteps:
             if {name, *found} & set(step.needs):
                 found.add(step.name)
         return found
+
+
+def _lack(connection: Connection, step: LateStep) -> int:
+    return rows.count(connection, step.name, step.version, MAX_ATTEMPTS, spares_unseen=step.spares_unseen)
 
 
 async def _possible(step: LateStep) -> bool:

@@ -62,6 +62,10 @@ class LateStep(BatchStep):
     """A deeper look (faces, text, captions): its turn comes when every photo is through the steps that make it
     showable, and a photo is complete without it. `analysis.late` runs them, in the order of their list."""
 
+    spares_unseen: ClassVar[bool] = False
+    """What it finds is there to be shown, at a cost: hidden photos, and those that another one stands for, go without
+    until they are seen."""
+
     @abstractmethod
     def unavailable(self) -> str | None:
         """Why it cannot be done now, in a sentence (no weights, switched off); None where it can. Cheap to ask."""

@@ -24,7 +24,7 @@ from framed.errors import CannotStore, Unavailable
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
-SCHEMA_HEAD = "0003"
+SCHEMA_HEAD = "0004"
 """The newest migration; a test holds it to the folder, so that Alembic is imported only when there is work for it."""
 
 _GROUP = 256

@@ -7,12 +7,14 @@ a library of 100,000 photos each takes some milliseconds, wherever in it the wor
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, and_, delete, func, not_, select, update
+from sqlalchemy import Column, ColumnElement, Connection, Select, and_, delete, func, not_, select, text, update
 
 from framed.store.photos import SHOWN, PhotoWork, work_of
 from framed.store.tables import photo_steps, photos
 
 WINDOW = 4_000
+_UNSEEN = "(photos.hidden or photos.duplicate_of is not null)"
+"""Worded as the index `photos_unseen` has it. Another photo is shown in place of these, or none."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,15 @@ class Look:
 
 
 def work(
-    connection: Connection, *, step: str, version: int, needs: Sequence[str], attempts: int, limit: int, after: int
+    connection: Connection,
+    *,
+    step: str,
+    version: int,
+    needs: Sequence[str],
+    attempts: int,
+    spares_unseen: bool,
+    limit: int,
+    after: int,
 ) -> Look:
     """The next photos above id `after` that lack `step`, newest version, and have what it needs; by id."""
     first = connection.execute(select(func.min(photos.c.id)).where(photos.c.id > after)).scalar()
@@ -33,26 +43,40 @@ def work(
     if first is None or last is None:
         return Look([], after, True)
     until = min(first - 1 + WINDOW, last)
-    query = _lacking(lambda column: column.between(first, until), step, version, needs, attempts)
+    query = _lacking(lambda column: column.between(first, until), step, version, needs, attempts, spares_unseen)
     ids = list(connection.execute(query.limit(limit)).scalars())
     reached = ids[-1] if len(ids) == limit else until
     return Look(_in_order(connection, ids), reached, reached >= last)
 
 
 def work_among(
-    connection: Connection, ids: Sequence[int], *, step: str, version: int, needs: Sequence[str], attempts: int
+    connection: Connection,
+    ids: Sequence[int],
+    *,
+    step: str,
+    version: int,
+    needs: Sequence[str],
+    attempts: int,
+    spares_unseen: bool,
 ) -> list[PhotoWork]:
     """Those of these photos that lack `step` and have what it needs, by id."""
-    query = _lacking(lambda column: column.in_(ids), step, version, needs, attempts)
+    query = _lacking(lambda column: column.in_(ids), step, version, needs, attempts, spares_unseen)
     return _in_order(connection, list(connection.execute(query).scalars()))
 
 
 def _lacking(
-    within: Callable[[Column[int]], ColumnElement[bool]], step: str, version: int, needs: Sequence[str], attempts: int
+    within: Callable[[Column[int]], ColumnElement[bool]],
+    step: str,
+    version: int,
+    needs: Sequence[str],
+    attempts: int,
+    spares_unseen: bool,
 ) -> Select[int]:
     theirs = within(photo_steps.c.photo_id)
     done = select(photo_steps.c.photo_id).where(theirs, _done(step, version, attempts))
     query = select(photos.c.id).where(within(photos.c.id), photos.c.state.in_(SHOWN), photos.c.id.not_in(done))
+    if spares_unseen:
+        query = query.where(text(f"not {_UNSEEN}"))
     for need in needs:
         has = and_(theirs, photo_steps.c.step == need, photo_steps.c.state == "completed")
         query = query.where(photos.c.id.in_(select(photo_steps.c.photo_id).where(has)))
@@ -63,15 +87,17 @@ def _in_order(connection: Connection, ids: Sequence[int]) -> list[PhotoWork]:
     return sorted(work_of(connection, ids), key=lambda photo: photo.id)
 
 
-def count(connection: Connection, step: str, version: int, attempts: int) -> int:
+def count(connection: Connection, step: str, version: int, attempts: int, *, spares_unseen: bool = False) -> int:
     """How many photos lack the step."""
     done = _done(step, version, attempts)
     theirs = select(photo_steps.c.photo_id).where(done, photo_steps.c.photo_id == photos.c.id)
     shown = select(func.count()).select_from(photos).where(photos.c.state.in_(SHOWN))
     have = select(func.count()).select_from(photo_steps).where(done)
     have_unshown = select(func.count()).select_from(photos).where(photos.c.state.in_(_UNSHOWN), theirs.exists())
-    numbers = [int(connection.execute(query).scalar_one()) for query in (shown, have, have_unshown)]
-    return max(0, numbers[0] - numbers[1] + numbers[2])
+    spared = shown.where(text(_UNSEEN), not_(theirs.exists()))
+    queries = (shown, have, have_unshown, *((spared,) if spares_unseen else ()))
+    numbers = [int(connection.execute(query).scalar_one()) for query in queries]
+    return max(0, numbers[0] - numbers[1] + numbers[2] - sum(numbers[3:]))
 
 
 _UNSHOWN = ("pending", "analysing", "failed", "gone")

@@ -108,6 +108,12 @@ photos = Table(
     Column("hidden", Boolean, nullable=False, default=False, server_default=text("0")),
     Index("photos_todo", "state", "id", sqlite_where=text("state in ('pending', 'analysing')")),
     Index("photos_state", "state"),
+    Index(
+        "photos_unseen",
+        "state",
+        sqlite_where=text("hidden or duplicate_of is not null"),
+        postgresql_where=text("hidden or duplicate_of is not null"),
+    ),
     Index("photos_taken", "taken"),
 )
 

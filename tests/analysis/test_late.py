@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -349,6 +350,46 @@ async def test_photos_that_are_not_shown_are_left_alone_and_not_counted(shelf: S
     await shelf.database.write(lambda c: photos.set_values(c, 1, {"state": "gone"}))
     assert await shelf.database.read(lambda c: rows.count(c, "look", 1, MAX_ATTEMPTS)) == 1
     assert await shelf.database.read(lambda c: rows.count(c, "later", 1, MAX_ATTEMPTS)) == 0
+
+
+async def test_hidden_photos_and_copies_go_without_what_is_there_to_be_shown_until_they_are_seen(shelf: Shelf) -> None:
+    await shelf.photos(*range(1, 8))
+    await shelf.photos(8, state="pending")
+
+    def decide(values: dict[int, dict[str, Any]]) -> Callable[[Any], None]:
+        return lambda c: [photos.set_values(c, photo, said) for photo, said in values.items()]  # type: ignore[return-value]
+
+    hidden, copies = {2: {"hidden": True}, 8: {"hidden": True}}, {3: {"duplicate_of": 1}, 4: {"duplicate_of": 1}}
+    await shelf.database.write(decide(hidden | copies))
+    words, other = Fake("words"), Fake("other")
+    words.spares_unseen = True  # type: ignore[misc]
+    late = await shelf.start(other, words)
+    await until(through(late))
+    assert words.seen == Counter([1, 5, 6, 7])
+    assert other.seen == Counter(range(1, 8))
+
+    await shelf.database.write(decide({2: {"hidden": False}, 3: {"duplicate_of": None}, 6: {"hidden": True}}))
+    assert await late.left() == {"other": 0, "words": 2}
+    late.wake(2)
+    late.wake(3)
+    await until(through(late))
+    assert words.seen == Counter([1, 2, 3, 5, 6, 7])
+
+
+async def test_how_many_are_spared_is_read_from_their_index(shelf: Shelf) -> None:
+    def plan(connection: Any) -> str:
+        said: list[str] = []
+        execute = connection.execute
+
+        def explained(query: Any) -> Any:
+            sql = query.compile(connection, compile_kwargs={"literal_binds": True})
+            said.append(str(connection.exec_driver_sql(f"explain query plan {sql}").all()))
+            return execute(query)
+
+        rows.count(SimpleNamespace(execute=explained), "words", 1, MAX_ATTEMPTS, spares_unseen=True)  # type: ignore[arg-type]
+        return said[-1]
+
+    assert "photos_unseen" in await shelf.database.read(plan)
 
 
 async def test_a_library_wider_than_one_window_is_looked_through(shelf: Shelf) -> None:

@@ -1,7 +1,6 @@
 """Late step: a sentence about the photo by a model that looks at it, last of all because it takes the longest."""
 
 import asyncio
-import os
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -10,14 +9,16 @@ import structlog
 
 from framed.analysis.captions import NoCaption, names, sentence
 from framed.analysis.describe import DescriptionFacts, known, written
+from framed.analysis.look import PreviewLook
 from framed.analysis.previews import Previews
-from framed.analysis.step import LateStep, Outcome
+from framed.analysis.step import Outcome
 from framed.analysis.steps.description import facts_of
 from framed.errors import BadPhoto, FramedError, TimedOut, Unavailable
-from framed.models.base import Call, Compute
+from framed.models.base import Compute
 from framed.models.caption_ollama import Ollama
 from framed.models.caption_openai import OpenAi
-from framed.models.catalogue import choose
+from framed.models.catalogue import Choice
+from framed.models.devices import has_driver
 from framed.models.vision_server import WAITS_S, BadAnswer, VisionServer
 from framed.models.vision_settings import used
 from framed.store.photos import PhotoWork
@@ -31,55 +32,52 @@ _TROUBLE_ENDS = 3
 """So often in a row does the same photo, the server's only trouble, get another chance before it counts as its own."""
 
 
-class CaptionStep(LateStep):
+class CaptionStep(PreviewLook):
     """`auto` is Florence-2 where its weights are, else a server that was configured, else nothing: the sentence that is
     assembled from what is known stands then."""
 
     name = "caption"
     version = 1
     needs = ("preview", "metadata")
+    spares_unseen = True
     batch = 4
+    timeout_s = (120.0, 60.0)
 
     def __init__(
         self, compute: Compute, previews: Previews, backend: str = "auto", waits_s: Sequence[float] = WAITS_S
     ) -> None:
-        self._compute = compute
-        self._previews = previews
-        self._backend = backend
+        super().__init__(compute, previews, backend)
         self._waits_s = waits_s
         self._trouble: list[str] = []  # the photos that a server had trouble with since it last did one
 
-    def unavailable(self) -> str | None:
-        try:
-            chosen = choose("caption", self._backend)
-        except Unavailable as error:
-            return error.message
+    def needless(self, chosen: Choice) -> str | None:
         return f"Captions are assembled from what is known. {chosen.reason}" if chosen.backend == "assembled" else None
 
+    def together(self, chosen: Choice) -> int:
+        """Without a graphics card a sentence takes seconds, and a request's words wait for the call that is running."""
+        return self.batch if has_driver() else 1
+
     async def run(self, photos: Sequence[PhotoWork]) -> list[Outcome]:
-        chosen = choose("caption", self._backend)
-        if chosen.backend == "assembled":
-            raise Unavailable("Captions are assembled from what is known.")
+        chosen = self.choice()
+        if why_not := self.needless(chosen):
+            raise Unavailable(why_not)
         facts = {photo.id: facts_of(photo, "north") for photo in photos}
         asked = [photo for photo in photos if written(facts[photo.id]) is None]
         if server := _SERVERS.get(chosen.backend):
             outcomes = await self._ask(server, asked, facts)
         else:
-            outcomes = await self._look(asked, chosen.backend)
+            outcomes = await super().run(asked)
         done = dict(zip((photo.id for photo in asked), outcomes, strict=True))
         return [done.get(photo.id) or Outcome("skipped", {"because": "written"}) for photo in photos]
 
-    async def _look(self, photos: Sequence[PhotoWork], backend: str) -> list[Outcome]:
-        if not photos:
-            return []
-        paths = [os.fsencode(await self._previews.ensure(photo)) for photo in photos]
-        inputs = {"paths": paths, "task": "<DETAILED_CAPTION>" if used().detailed else "<CAPTION>"}
-        call = Call("caption", backend, inputs, timeout_s=120.0 + 60.0 * len(photos), label=photos[0].uid)
-        answer = await self._compute.run(call)
+    def inputs(self, photos: Sequence[PhotoWork], paths: list[bytes]) -> dict[str, Any]:
+        return {"paths": paths, "task": "<DETAILED_CAPTION>" if used().detailed else "<CAPTION>"}
+
+    def outcomes(self, photos: Sequence[PhotoWork], answer: dict[str, Any], chosen: Choice) -> list[Outcome]:
         return [
             Outcome("failed", problem=found["problem"])
             if found["problem"]
-            else _outcome(photo, found["text"], {"backend": backend, "model": answer["model"], "names": []})
+            else _outcome(photo, found["text"], {"backend": chosen.backend, "model": answer["model"], "names": []})
             for photo, found in zip(photos, answer["captions"], strict=True)
         ]
 
