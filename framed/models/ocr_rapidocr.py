@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from framed.models.base import HostKind
-from framed.models.text_look import FINE_PX, GLANCE_PX, SURE, Pixels, Read, TextLook
+from framed.models.text_look import FINE_PX, GLANCE_PX, LIKELY, SURE, Pixels, Read, TextLook
 
 
 class RapidOcr(TextLook):
@@ -44,10 +44,10 @@ class RapidOcr(TextLook):
         )
         self._detector: Any = self._reader._load_det_model()
 
-    def surest(self, bgr: Pixels) -> float:
+    def likely(self, bgr: Pixels) -> bool:
         self._detector.limit_side_len = GLANCE_PX
         ready = self._detector.get_preprocess()(bgr)
-        return 0.0 if ready is None else float(self._detector.session(ready).max())
+        return ready is not None and bool(self._detector.session(ready).max() >= LIKELY)
 
     def read(self, bgr: Pixels, side: int) -> Iterable[Read]:
         self._detector.limit_side_len = side

@@ -48,8 +48,8 @@ class TextLook(Backend):
     task: ClassVar[str] = "ocr"
 
     @abstractmethod
-    def surest(self, bgr: Pixels) -> float:
-        """How sure the detector is, with the longer side at `GLANCE_PX`, of the most text-like pixel."""
+    def likely(self, bgr: Pixels) -> bool:
+        """Whether the detector, with the longer side at `GLANCE_PX`, is `LIKELY` sure of any pixel at least."""
 
     @abstractmethod
     def read(self, bgr: Pixels, side: int) -> Iterable[Read]:
@@ -58,7 +58,7 @@ class TextLook(Backend):
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
         given = inputs.get("pixels")
         pixels = given if given is not None else upright(inputs["path"], FINE_PX)
-        if min(pixels.shape[:2]) < 8 or self.surest(_bgr(pixels)) < LIKELY:
+        if min(pixels.shape[:2]) < 8 or not self.likely(_bgr(pixels)):
             return {"lines": [], "looked": min(GLANCE_PX, max(pixels.shape[:2]))}
         context.progress(0.2)
         lines = self._lines(pixels, READ_PX)
