@@ -7,7 +7,7 @@ import time
 from base64 import urlsafe_b64encode
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import structlog
@@ -57,12 +57,14 @@ class TooManyAttempts(FramedError):
 
 @dataclass(frozen=True)
 class Caller:
-    """Whom a request comes from. `by_cookie` decides whether the Origin of a change must be ours."""
+    """Whom a request comes from. `by_cookie` decides whether the Origin of a change must be ours; `key` is the
+    frame's token that it came with."""
 
     admin: bool = False
     frame: str | None = None
     home: bool = False
     by_cookie: bool = False
+    key: str = field(default="", repr=False)
 
 
 def same(expected: str, given: str) -> bool:
@@ -239,6 +241,10 @@ class Gatekeeper:
             return self._frame_caller(request, frame, cookie, by_cookie=True)
         return Caller(home=home, by_cookie=home)
 
+    def still_opens(self, caller: Caller) -> bool:
+        """Whether a stream that `caller` opened may go on: a frame's link may have been revoked meanwhile."""
+        return caller.frame is None or self._tokens.check(caller.frame, caller.key)
+
     def sign_in(self, request: web.Request, token: str) -> str:
         """A session cookie for the admin token; raises NotSignedIn or TooManyAttempts."""
         self._attempts.check(request.remote or "")
@@ -254,7 +260,7 @@ class Gatekeeper:
             elif not self._tokens.check(frame, token):
                 frame = None
             if frame is not None:
-                return Caller(frame=frame, by_cookie=by_cookie)
+                return Caller(frame=frame, by_cookie=by_cookie, key=token)
         raise self._wrong_token(request)
 
     def _is_admin(self, token: str) -> bool:

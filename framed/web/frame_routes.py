@@ -103,14 +103,14 @@ class FrameRoutes:
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """The frame's stream. A page that only looks (`?look`: the owner's laptop) is not the frame being there."""
-        frame, _ = await self._enter(request)
+        frame, caller = await self._enter(request)
         await self._gate.state(frame)  # an unknown frame is a plain 404, before a stream exists
         async with self._streams.setdefault(frame, Connections(self._streams_per_frame)).one_more() as place:
             if "look" in request.query:
-                return await self._stream(request, frame, place)
+                return await self._stream(request, frame, caller, place)
             await self._presence.arrived(frame)
             try:
-                return await self._stream(request, frame, place)
+                return await self._stream(request, frame, caller, place)
             finally:
                 self._presence.left(frame)
 
@@ -128,10 +128,11 @@ class FrameRoutes:
         frame, _ = await self._enter(request)
         return envelope_response(await self._gate.command(frame, await read_object(request)))
 
-    async def _stream(self, request: web.Request, frame: str, place: Place) -> web.StreamResponse:
+    async def _stream(self, request: web.Request, frame: str, caller: Caller, place: Place) -> web.StreamResponse:
         return await serve_events(
             request,
             self._gate.events(frame),
+            allowed=lambda: self._gatekeeper.still_opens(caller),
             first=self._present(frame),
             place=place,
             heartbeat_s=self._heartbeat_s,

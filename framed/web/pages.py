@@ -58,7 +58,7 @@ def _load() -> Pages:
         for file in (resources.files("framed.web") / "pages").iterdir()
         if file.name.rpartition(".")[2] in KIND_OF_ENDING
     }
-    frame_parts = b"\0".join(bodies[name] for name in ("frame.html", "frame.css", "frame.js"))
+    frame_parts = b"\0".join(bodies[name] for name in ("frame.html", "frame.css", "frame.js", "frame_awake.js"))
     frame_version = hashlib.sha256(frame_parts).hexdigest()[:12]
     bodies["frame.html"] = bodies["frame.html"].replace(b"{version}", frame_version.encode())
     return Pages({name: _page(name, body) for name, body in bodies.items()}, frame_version)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import structlog
@@ -61,9 +61,11 @@ async def serve_events(
     first: AsyncIterator[ServerEvent],
     place: Place,
     heartbeat_s: float,
+    allowed: Callable[[], bool] = lambda: True,
 ) -> web.StreamResponse:
     """Send `first`, then `source` with a heartbeat in between, until the client goes or its place ends.
 
+    `allowed` is asked before each event: what is said after a link was revoked holds the new one.
     `source` is asked for its first event before `first` is made, so that nothing between the two is lost.
     """
     response = web.StreamResponse(
@@ -80,6 +82,8 @@ async def serve_events(
             await _write(response, as_text(event))
         while not place.ended.is_set():
             done, _ = await asyncio.wait({following, ending}, timeout=heartbeat_s, return_when=asyncio.FIRST_COMPLETED)
+            if not allowed():
+                break
             if following in done:
                 event = following.result()
                 following = asyncio.ensure_future(anext(source))

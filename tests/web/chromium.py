@@ -23,6 +23,7 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
     "--remote-debugging-port=0",
+    "--host-resolver-rules=MAP frame.lan 127.0.0.1",
 )
 
 
@@ -79,6 +80,13 @@ class Page:
                     await asyncio.sleep(0.02)
         except TimeoutError:
             raise AssertionError(f"never true: {expression}; problems: {self.problems}") from None
+
+    async def at_start(self, script: str) -> str:
+        """Run `script` in each document before its own; `not_at_start` takes what this returns."""
+        return str((await self.send("Page.addScriptToEvaluateOnNewDocument", source=script))["identifier"])
+
+    async def not_at_start(self, script: str) -> None:
+        await self.send("Page.removeScriptToEvaluateOnNewDocument", identifier=script)
 
     async def viewport(self, width: int, height: int, *, scale: float = 1, mobile: bool = False) -> None:
         await self.send(

@@ -86,13 +86,13 @@ class Gate:
     def listeners(self, frame: str) -> int:
         return len(self._listeners.get(frame, []))
 
-    async def put(self, frame: str, sha256: str, *, caption: str | None = None) -> Show:
+    async def put(self, frame: str, sha256: str, *, caption: str | None = None, photo: str = "p1") -> Show:
         width, height = self.pictures.sizes[sha256]
         previous = self.shows.get(frame)
         show = Show(
             rev=previous.rev + 1 if previous else 1,
             item=f"i{previous.rev + 1 if previous else 1}",
-            photo="p1",
+            photo=photo,
             url=f"http://framed.local:8480/p/{sha256}.jpg",
             sha256=sha256,
             bytes=1000,

@@ -280,6 +280,19 @@ async def test_a_page_that_streams_hears_the_present_then_changes(house: House, 
         assert await event(stream) == ("state", house.gate.states["kitchen"].model_dump(mode="json"))
 
 
+async def test_a_link_that_is_taken_back_ends_its_streams_before_they_hear_the_new_one(
+    house: House, client: aiohttp.ClientSession
+) -> None:
+    async with client.get(house.at(f"/frame/kitchen/events?k={KITCHEN}")) as stream:
+        assert [(await event(stream))[0] for _ in range(2)] == ["hello", "state"]
+        house.tokens.tokens["kitchen"] = "another-token-0123456789"
+        await house.gate.put("kitchen", house.pictures.add(picture(1)))
+        assert await event(stream) == ("bye", {"crowded": False})
+        assert (await stream.content.read()).strip() == b""
+    async with client.get(house.at(f"/frame/kitchen/events?k={KITCHEN}")) as stream:
+        assert stream.status == 401
+
+
 @pytest.mark.parametrize("options", [{"heartbeat_s": 0.02}])
 async def test_a_quiet_stream_has_a_heartbeat_and_presence_follows_it(
     house: House, client: aiohttp.ClientSession

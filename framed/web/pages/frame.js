@@ -3,7 +3,12 @@
   'use strict';
 
   var FADE_MS = 1200, DECODE_MS = 30000, AWAY_MS = 60000, SILENT_MS = 50000, POLL_MS = 60000, CONTROLS_MS = 4000, NOTICE_MS = 6000;
-  var RETRY_MIN_MS = 1000, RETRY_MAX_MS = 60000, AHEAD_ITEMS = 200;
+  var RETRY_MIN_MS = 1000, RETRY_MAX_MS = 60000, TURN_MIN_MS = 10000, AHEAD_ITEMS = 200, KEPT_ITEMS = 50;
+  var REFUSED = {
+    401: 'This frame’s link is no longer valid. Open its new one: it is on framed’s own page, in the settings of this frame, and “framed link FRAME” prints it.',
+    404: 'framed no longer has a frame called FRAME. Add it again on framed’s own page, and open its new link here.'
+  };
+  REFUSED[403] = REFUSED[401];
   var EXTENSION = { 'image/jpeg': 'jpg', 'image/png': 'png', 'image/bmp': 'bmp', 'image/webp': 'webp', 'image/avif': 'avif' };
 
   var frame = location.pathname.split('/')[2];
@@ -61,26 +66,32 @@
     if (wanted && wanted.sha256 === next.sha256) { wanted = next; return; }
     if (!wanted && shown && shown.sha256 === next.sha256) {
       if (shown.item !== next.item) { reportShown(next); }
-      shown = next; showInfo(); loadAhead(); return;
+      shown = next; keep(next, pictureAddress(next.sha256, next.mime)); showInfo(); loadAhead(); return;
     }
-    var mine = ++loading;
     wanted = next;
-    settleFade();
-    var back = layers[1 - front];
-    back.src = pictureAddress(next.sha256, next.mime);
-    decoded(back).then(function () {
-      if (mine !== loading) { return; }
+    var source = pictureAddress(next.sha256, next.mime);
+    load(source, function () {
       shown = wanted; wanted = null;
       swap();
+      keep(shown, source);
       showInfo();
       reportShown(shown);
       loadAhead();
-    }, function (error) {
-      if (mine !== loading) { return; }
+    }, function (error) {          // the picture before it stays
       wanted = null;
-      clear(back);               // the picture before it stays
       if (navigator.onLine !== false && live) { reportError('picture ' + next.item + ': ' + error.message); }
       retryShow();
+    });
+  }
+
+  function load(source, then, otherwise) {
+    var mine = ++loading, back = layers[1 - front];
+    settleFade();
+    back.src = source;
+    decoded(back).then(function () {
+      if (mine === loading) { then(); }
+    }, function (error) {
+      if (mine === loading) { clear(back); otherwise(error); }
     });
   }
 
@@ -143,16 +154,45 @@
       if (items[i].item === String(shown.item)) {
         var next = items[(i + 1) % items.length], wanted = address('p/' + next.sha256 + '.' + next.extension);
         if (!ahead) { ahead = new Image(); }
-        if (ahead.getAttribute('src') !== wanted) { ahead.src = wanted; }
+        if (ahead.getAttribute('src') !== wanted) {
+          ahead.onload = keep.bind(null, { item: next.item, sha256: next.sha256, photo: next.item.replace(/-\d+$/, '') }, wanted);
+          ahead.src = wanted;
+        }
         return true;
       }
     }
     return false;
   }
 
+  // ---- without framed: the pictures that this browser still has take turns
+
+  var kept = [], turning = 0;
+
+  function keep(one, source) {
+    var others = kept.filter(function (other) { return other.show.sha256 !== one.sha256; });
+    kept = stream ? others.concat({ show: one, source: source }).slice(-KEPT_ITEMS) : [];   // only where it hears which picture was hidden
+  }
+
+  function turnWhileAway() {
+    if (!turning) { turning = setTimeout(turn, Math.max(TURN_MIN_MS, (state.interval_s || 600) * 1000)); }
+  }
+
+  function turn() {
+    turning = 0;
+    if (live) { return; }
+    turnWhileAway();
+    if (state.paused || state.on === false || wanted || kept.length < 2) { return; }
+    var place = kept.map(function (one) { return one.show.sha256; }).indexOf(shown.sha256);
+    var next = kept[(place + 1) % kept.length];
+    load(next.source, function () { shown = next.show; swap(); showInfo(); }, function () {
+      kept = kept.filter(function (one) { return one !== next; });
+    });
+  }
+
   // ---- what framed says
 
   function takeState(now) {
+    if (now.playlist !== state.playlist) { kept = kept.slice(-1); }
     state = now;
     var name = state.name || frame;
     document.title = name + ' – framed';
@@ -165,7 +205,7 @@
     at('pause-icon').setAttribute('href', state.paused ? '#i-resume' : '#i-pause');
     at('favourite').setAttribute('aria-pressed', String(state.favourite === true));
     showInfo();
-    keepAwake();
+    window.framedAwake(state.on !== false && !looking);
   }
 
   function dim(percent) {
@@ -205,9 +245,14 @@
     if (stream) { stream.close(); stream = null; }
     if (!window.EventSource) { schedulePoll(0); return; }
     stream = new EventSource(address('events', looking ? 'look=1' : ''));
-    stream.onerror = lost;
+    stream.onerror = function () {
+      var refused = stream && stream.readyState === 2;   // an answer, and no stream: it says why
+      lost();
+      if (refused) { poll(); }
+    };
     stream.addEventListener('hello', function (event) {
       failures = 0;
+      kept = [];                 // what was hidden meanwhile was not heard
       alive();
       checkVersion(JSON.parse(event.data).page);
       sayHello();
@@ -215,6 +260,10 @@
     stream.addEventListener('state', function (event) { alive(); takeState(JSON.parse(event.data)); });
     stream.addEventListener('show', function (event) { alive(); show(JSON.parse(event.data)); });
     stream.addEventListener('playlist', function (event) { alive(); takeItems(JSON.parse(event.data)); });
+    stream.addEventListener('hidden', function (event) {
+      var photo = JSON.parse(event.data).photo;
+      kept = kept.filter(function (one) { return one.show.photo !== photo; });
+    });
     stream.addEventListener('control', function (event) { alive(); control(JSON.parse(event.data)); });
     stream.addEventListener('tick', alive);
     stream.addEventListener('bye', function (event) {
@@ -225,11 +274,17 @@
   }
 
   function alive() {
-    live = true;
-    clearTimeout(awayTimer); awayTimer = 0;
-    at('away').hidden = true;
+    present();
     if (pollTimer && stream) { clearTimeout(pollTimer); pollTimer = 0; }
     watch();
+  }
+
+  function present() {
+    live = true;
+    clearTimeout(awayTimer); clearTimeout(turning);
+    awayTimer = turning = 0;
+    at('away').hidden = true;
+    at('away-text').textContent = 'Waiting for framed';
   }
 
   function watch() {             // a line that is only half open gives no error: no heartbeat means lost
@@ -251,6 +306,7 @@
 
   function absent() {
     live = false;
+    turnWhileAway();
     if (!awayTimer) { awayTimer = setTimeout(function () { at('away').hidden = false; }, AWAY_MS); }
   }
 
@@ -260,17 +316,23 @@
 
   function poll() {
     fetch(address('show.json', looking ? '' : 'poll=1'), { credentials: 'same-origin', cache: 'no-cache' }).then(function (answer) {
-      at('away-text').textContent = answer.status === 401 || answer.status === 403 ? 'This frame’s link is no longer valid' : 'Waiting for framed';
+      if (REFUSED[answer.status]) { refuse(REFUSED[answer.status]); }
       if (!answer.ok) { throw new Error('framed answered ' + answer.status); }
       return answer.json();
     }).then(function (now) {
-      if (!live) {
-        live = true; clearTimeout(awayTimer); awayTimer = 0; at('away').hidden = true;
-      }
+      if (!live) { present(); }
       checkVersion(now.page);
       takeState(now.state);
       if (now.show) { show(now.show); }
     }).catch(absent);
+  }
+
+  // The picture stays, and nothing turns: who holds a link that was taken back sees no other.
+  function refuse(sentence) {
+    failures = Math.max(failures, 6);
+    kept = [];
+    at('away-text').textContent = sentence.replace('FRAME', frame);
+    at('away').hidden = false;
   }
 
   // ---- what this page says
@@ -393,7 +455,6 @@
     if (Math.abs(dx) > 60 && Math.abs(dx) > 2 * Math.abs(dy)) { swiped = Date.now(); command(dx < 0 ? 'next' : 'previous'); }
   }, { passive: true });
   document.addEventListener('click', function (event) {
-    keepAwake();
     if (Date.now() - swiped < 500 || controls.contains(event.target) || at('notice').contains(event.target)) { return; }
     if (controls.hidden || controls.classList.contains('away')) { openControls(); } else { closeControls(); }
   });
@@ -419,21 +480,8 @@
     })();
   }
 
-  var lock = null, locking = false;
-  function keepAwake() {         // needs https or localhost; a kiosk browser keeps its screen on by itself
-    if (!navigator.wakeLock || document.visibilityState !== 'visible') { return; }
-    if (state.on === false) { if (lock) { lock.release(); lock = null; } return; }
-    if (lock || locking) { return; }
-    locking = true;
-    navigator.wakeLock.request('screen').then(function (got) {
-      lock = got; locking = false;
-      got.addEventListener('release', function () { if (lock === got) { lock = null; } });
-    }, function () { locking = false; });   // battery saver says no: asked again with the next state or tap
-  }
-
   document.addEventListener('visibilitychange', function () {
     if (document.visibilityState !== 'visible') { return; }
-    keepAwake();
     if (!stream) { failures = 0; clearTimeout(reconnect); connect(); }
   });
   window.addEventListener('online', function () { if (!stream) { failures = 0; clearTimeout(reconnect); connect(); } });
