@@ -24,6 +24,8 @@ _ASKING = frozenset(
     """people_all people_any places_any folders_any semantic kinds colours must_text unknown_names
     unknown_places""".split()
 )
+_IDLE = frozenset({"filler", "function", "preposition", "comma", "stop", "and", "or", "but"})
+_ANY = frozenset({"anything", "something", "everything", "any", "all", "us", "me"})
 _OCCASIONS = frozenset("trip holiday vacation visit journey tour stay getaway time".split())
 _JOINTS = frozenset({"and", "or", "comma"})
 _FIELDS: dict[Slot, str] = {
@@ -32,7 +34,7 @@ _FIELDS: dict[Slot, str] = {
     "orientation": "orientation", "favourites": "favourites", "quality": "quality", "blurry": "quality",
     "colour": "colours",
     "mono": "monochrome", "heads": "people_min", "new": "new", "sort": "sort", "interval": "interval_s",
-    "named": "named", "must_text": "must_text",
+    "named": "named", "each": "each", "must_text": "must_text",
     "follow_up": "follow_up", "frame": "frame", "unknown_frame": "unknown_frame", "all_frames": "all_frames",
     "count": "count", "all": "count", "unknown_name": "unknown_names", "unknown_place": "unknown_places",
 }  # fmt: skip
@@ -262,7 +264,7 @@ class Fold:
                 self._add_span(item, "unknown_names")
                 continue
             ambiguous = len(item.ids) > 1
-            if ambiguous:
+            if ambiguous and not self._family(item):
                 self._problems.append(
                     f"“{self._sentence.raw(item.first, item.last)}” could be "
                     f"{' or '.join(self._label('people', one) for one in item.ids)}; photos of any of them are shown."
@@ -271,12 +273,17 @@ class Fold:
             self._fields.add(name, *item.ids)
             self._add_span(item, name)
 
+    def _family(self, item: Item) -> bool:
+        """ "the Millers": all of them are meant."""
+        said = self._sentence.keys[item.first : item.last]
+        return "family" in said or said[-1].removesuffix("'s").endswith("s")
+
     def _accept(self, item: Item) -> None:
         fields, slot = self._fields, item.slot
         if slot in {"word", "light"}:
             self._extend_run(item)
             if slot == "light":
-                fields.add("times_of_day", *item.ids)
+                fields.add("light", *item.ids)
             return
         if slot == "date":
             self._date(item)
@@ -342,6 +349,8 @@ class Fold:
             return
         self._end_scope()
         if item.slot in {"filler", "but", "stop"}:
+            if item.text:
+                self._add_span(item, item.text)
             return
         self._add_span(item, _FIELDS[item.slot])
         single = self._fields.single
@@ -355,6 +364,10 @@ class Fold:
                 self._problems.append(f"“{self._sentence.raw(item.first, item.last)}” is no time to wait.")
             else:
                 single["interval_s"] = min(item.number, 31 * 86_400)
+        elif item.slot == "each":
+            single["each"] = item.text
+            if item.number:
+                single.setdefault("count", 1)
         elif item.slot == "new":
             single["new"] = True
             single.setdefault("sort", "newest")
@@ -515,6 +528,11 @@ class Fold:
         if refusing and not (asked or self._dates or self._yearly):
             self._fields.single.setdefault("follow_up", "without")
 
+    def _nothing(self) -> bool:
+        """ "thank you", "hm": nothing in it can be shown, and no word asks for just any photo."""
+        keys = self._sentence.keys
+        return all(item.slot in _IDLE for item in self._items) and _ANY.isdisjoint(keys)
+
     def _semantic(self, lists: dict[str, list[str]]) -> str:
         """What is left to mean; an occasion ("our trip to Rome") says no more than its place does."""
         meanings = lists.pop("semantic", [])
@@ -547,6 +565,8 @@ class Fold:
                 **lists,
                 **self._fields.single,
                 "text": self._sentence.text,
+                "nothing": self._nothing(),
+                "read_as": self._sentence.read_as,
                 "semantic": semantic,
                 "dates": _unique(self._dates),
                 "dates_none": _unique(self._dates_none),

@@ -3,7 +3,7 @@
 from framed.playlists.date_words import MONTHS, SEASON_WORDS, WEEKDAYS
 from framed.playlists.dates import Found
 from framed.playlists.grammar_phrases import Phrases
-from framed.playlists.grammar_sentence import Item, Sentence
+from framed.playlists.grammar_sentence import Item, Sentence, Slot
 from framed.playlists.grammar_tokens import words
 from framed.playlists.grammar_words import (
     ALL_RELATIVES,
@@ -25,6 +25,7 @@ from framed.playlists.grammar_words import (
     WORD_NAMES,
     WORD_PLACES,
 )
+from framed.playlists.near_names import nearest
 
 _FOLDER_WORDS = frozenset({"album", "albums", "folder", "folders", "directory", "collection", "gallery"})
 _CALENDAR = frozenset(MONTHS) | frozenset(SEASON_WORDS) | frozenset(WEEKDAYS)
@@ -212,7 +213,34 @@ def _person_before_place(sentence: Sentence, at: int, people: int, places: int) 
 
 
 def unknown(sentence: Sentence, at: int) -> Item | None:
-    """A name that nobody and no place of the library has; an ordinary word is none."""
+    """A name that nobody and no place of the library has, or that of one which it misspells; an ordinary word is
+    none."""
+    item = _unknown(sentence, at)
+    return item and (_misspelt(sentence, item) or item)
+
+
+def _misspelt(sentence: Sentence, item: Item) -> Item | None:
+    """What is meant by "Barak" or "Pariss", where one name of the library is one letter away."""
+    end = item.last - (sentence.keys[item.last - 1] == "'s")
+    keys = sentence.keys[item.first : end]
+    if tuple(keys) in COUNTRIES or keys[0] in ALL_RELATIVES:
+        return None
+    known = sentence.vocabulary
+    people, places = nearest(known.people, keys), nearest(known.places, keys)
+    if item.slot == "unknown_place":
+        kinds: tuple[tuple[Slot, tuple[str, ...]], ...] = (("place", places), ("person", people))
+    else:
+        kinds = (("person", people), ("place", places))
+    slot, ids = next(((slot, ids) for slot, ids in kinds if ids), (None, ()))
+    if slot is None:
+        return None
+    labels = known.labels
+    named = [labels.get(f"{'people' if slot == 'person' else 'places'}:{one}", one) for one in ids]
+    sentence.read_as[sentence.raw(item.first, end)] = named[0]
+    return Item(slot, item.first, item.last, ids=ids)
+
+
+def _unknown(sentence: Sentence, at: int) -> Item | None:
     relative = _unknown_relative(sentence, at)
     if relative is not None:
         return relative

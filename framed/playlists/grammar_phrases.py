@@ -32,5 +32,9 @@ class Phrases(Generic[T]):
                 return length, values
         return 0, []
 
+    def values(self, keys: tuple[str, ...]) -> list[T]:
+        """Those of exactly this phrase; none where it is not known."""
+        return self._values.get(keys, [])
+
     def __contains__(self, keys: tuple[str, ...]) -> bool:
         return keys in self._values

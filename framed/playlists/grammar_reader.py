@@ -1,6 +1,6 @@
 """Reads a sentence from left to right into items: at each token the longest thing that the words can mean."""
 
-from framed.playlists import grammar_names, grammar_requests, grammar_signs
+from framed.playlists import grammar_follow, grammar_names, grammar_requests, grammar_signs
 from framed.playlists.dates import Found
 from framed.playlists.grammar_heads import heads
 from framed.playlists.grammar_sentence import Item, Sentence, Slot
@@ -16,7 +16,14 @@ from framed.playlists.grammar_words import (
     WORD_NAMES,
 )
 
-_REQUESTS = (grammar_requests.named, grammar_requests.interval, grammar_requests.frame, grammar_requests.follow_up)
+_REQUESTS = (
+    grammar_follow.follow_up,
+    grammar_requests.named,
+    grammar_requests.interval,
+    grammar_requests.lasting,
+    grammar_requests.each,
+    grammar_requests.frame,
+)
 _SIGNS = (grammar_signs.sign, grammar_signs.orientation, grammar_signs.colour, grammar_signs.light, heads)
 _MARKS: dict[str, Slot] = {
     ",": "comma",

@@ -10,7 +10,6 @@ from framed.playlists.grammar_words import (
     FUNCTION_WORDS,
     NEGATOR_WORDS,
     PHOTO_WORDS,
-    PREPOSITIONS,
     phrases,
 )
 
@@ -21,6 +20,22 @@ _AFTER_FRAME = frozenset(
     """every each now tonight please call save name newest oldest latest random shuffled sorted last yesterday
         today since change switch for one until changing rotating no not without only just everything all while
         show put best""".split()
+)
+# Where photos are taken, and frames seldom hang.
+_SCENES = frozenset(
+    phrases(
+        """beach, boat, ship, train, bus, plane, bike, bridge, mountain, mountains, hill, island, river, street, grass,
+        sand, snow, ice, shore, pier, farm, lake, water, sea, coast, road, horse, playground, field, lawn, moon, swing,
+        slopes"""
+    )
+)
+_PUTTING = frozenset("put send cast display throw stick".split())
+_ROOMS = frozenset(
+    phrases(
+        """kitchen, hall, hallway, bedroom, living room, office, bathroom, study, lounge, dining room, nursery, guest
+        room, entrance, corridor, den, loft, attic, basement, conservatory, playroom, sitting room, family room, kids
+        room, stairs"""
+    )
 )
 _UNITS_S = {"second": 1, "sec": 1, "s": 1, "minute": 60, "min": 60, "hour": 3600, "hr": 3600, "h": 3600}
 _LONG_UNITS_S = {"day": 86_400, "week": 604_800}
@@ -46,6 +61,7 @@ def frame(sentence: Sentence, at: int) -> Item | None:
         or _frame_in_room(sentence, at, j)
         or _known_frame(sentence, at, j, lead)
         or (_unknown_frame(sentence, at, j, lead) if lead in _ONTO else None)
+        or (_unknown_room(sentence, at, j) if lead == "for" and j > at + 1 else None)
     )
 
 
@@ -96,9 +112,28 @@ def _known_frame(sentence: Sentence, at: int, j: int, lead: str) -> Item | None:
         return _frame_item(sentence, at, end + length, ids, others)
     if others:
         end, others = j + size, []
-    if lead in _ONTO and not _goes_on(sentence, end):
+    if lead in _ONTO and not _goes_on(sentence, end) and not _scene(sentence, at, j, end):
+        return _frame_item(sentence, at, end, ids, others)
+    if lead == "for" and not _goes_on(sentence, end) and _for_a_frame(sentence, j, end):
         return _frame_item(sentence, at, end, ids, others)
     return None
+
+
+def _scene(sentence: Sentence, at: int, first: int, end: int) -> bool:
+    """ "Anna on the beach" shows a beach, also where a frame is called so; "put Anna on the beach" may not."""
+    if tuple(sentence.keys[first:end]) not in _SCENES or not _PUTTING.isdisjoint(sentence.keys[:at]):
+        return False
+    said, name = sentence.raw(at, end), sentence.raw(first, end)
+    sentence.problems.append(f"“{said}” was looked for in the photos; say “on the {name} frame” to mean the frame.")
+    return True
+
+
+def _for_a_frame(sentence: Sentence, first: int, end: int) -> bool:
+    """ "portraits for the hall", and not "toys for the cat"."""
+    words = sentence.vocabulary
+    if tuple(sentence.keys[first:end]) in _ROOMS:
+        return True
+    return not (words.people.longest(sentence.keys, first)[0] or words.tags.longest(sentence.singulars, first)[0])
 
 
 def _goes_on(sentence: Sentence, at: int) -> bool:
@@ -113,6 +148,14 @@ def _frame_item(sentence: Sentence, at: int, end: int, ids: list[str], others: l
     elif len(ids) > 1:
         sentence.problems.append(f"More than one frame could be meant by “{said}”; the first was taken.")
     return Item("frame", at, end, ids=(ids[0],))
+
+
+def _unknown_room(sentence: Sentence, at: int, j: int) -> Item | None:
+    """ "something calm for the bedroom", where no frame is called so."""
+    for size in (2, 1):
+        if tuple(sentence.keys[j : j + size]) in _ROOMS and not _goes_on(sentence, j + size):
+            return Item("unknown_frame", at, j + size, text=sentence.raw(j, j + size))
+    return None
 
 
 def _unknown_frame(sentence: Sentence, at: int, j: int, lead: str) -> Item | None:
@@ -166,6 +209,35 @@ def _interval(sentence: Sentence, at: int, j: int, count: int, *, calendar: bool
     if seconds is None:
         return None
     return Item("interval", at, j + 1, number=count * seconds)
+
+
+def lasting(sentence: Sentence, at: int) -> Item | None:
+    """ "for two hours": playlists have no end, and that is said."""
+    k = sentence.keys
+    j = sentence.skip(at + 1, {"the", "next"})
+    count = number(k, j) or ((1, j + 1) if k[j] in {"a", "an"} else (1, j))
+    unit = sentence.singulars[count[1]]
+    end = count[1] + 1
+    if k[at] != "for" or unit not in _UNITS_S or k[end] in {"each", "apiece", "per", "old"} or sentence.plain_word(end):
+        return None
+    sentence.problems.append(f"A playlist stays until another is asked for; “{sentence.raw(at, end)}” was not used.")
+    return Item("filler", at, end, text="problems")
+
+
+def each(sentence: Sentence, at: int) -> Item | None:
+    """ "the 3 best photos of each year", "one photo per month": so many of every year, month or day."""
+    k = sentence.keys
+    asked = [item for item in sentence.items if item.slot in {"count", "quality"}]
+    single = any(k[item.first] in {"photo", "picture", "image"} for item in sentence.items if item.slot == "photo")
+    if not asked and not single:
+        return None
+    j = at + (k[at] in {"of", "from", "for", "in"})
+    if k[j] not in {"each", "every", "per", "a"} or (k[j] == "a" and (j > at or not asked)):
+        return None
+    unit = "year" if k[j + 1] == "single" and k[j + 2] == "year" else k[j + 1]
+    if unit not in {"year", "month", "day"}:
+        return None
+    return Item("each", at, j + 2 + (k[j + 1] == "single"), text=unit, number=int(single))
 
 
 def _each(sentence: Sentence, at: int) -> Item | None:
@@ -288,22 +360,4 @@ def _at_most(sentence: Sentence, at: int) -> Item | None:
         if item is not None:
             item.first = at
         return item
-    return None
-
-
-def follow_up(sentence: Sentence, at: int) -> Item | None:
-    """ "only the ones with dad", "more of Anna", at the head of a sentence."""
-    k = sentence.keys
-    if any(item.slot not in {"filler", "function", "comma"} for item in sentence.items):
-        return None
-    if k[at] in {"only", "just"}:
-        j = sentence.skip(at + 1, {"the", "those", "these"})
-        if k[j] in {"ones", "those", "these"} or (j > at + 1 and sentence.photo_at(j)):
-            return Item("follow_up", at, j + (k[j] in PHOTO_WORDS), text="only")
-        if k[j - 1] in {"those", "these"}:
-            return Item("follow_up", at, j, text="only")
-        if k[at + 1] in PREPOSITIONS:
-            return Item("follow_up", at, at + 1, text="only")
-    if k[at] == "more" and k[at + 1] not in {"than", "or"}:
-        return Item("follow_up", at, at + 1, text="more")
     return None

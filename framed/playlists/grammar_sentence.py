@@ -15,8 +15,8 @@ Slot = Literal[
     "person", "unknown_name", "place", "unknown_place", "folder", "frame", "unknown_frame", "all_frames", "date",
     "count",
     "all", "kind", "people", "nobody", "everyone", "alone", "orientation", "favourites", "quality", "blurry", "colour",
-    "mono", "new", "sort", "interval", "named", "must_text", "follow_up", "negator", "only", "and", "or", "comma",
-    "stop",
+    "mono", "new", "sort", "each", "interval", "named", "must_text", "follow_up", "negator", "only", "and", "or",
+    "comma", "stop",
     "but", "preposition", "function", "filler", "photo", "word", "light", "heads",
 ]  # fmt: skip
 _CONTEXT = 8  # empty keys after the end, so that looking ahead needs no bounds
@@ -48,6 +48,7 @@ class Sentence:
         self.dates = DateReader(self.tokens, today, settings)
         self.items: list[Item] = []
         self.problems: list[str] = []
+        self.read_as: dict[str, str] = {}
         self.case_tells = self._case_tells()
 
     def _case_tells(self) -> bool:

@@ -79,7 +79,8 @@ def orientation(sentence: Sentence, at: int) -> Item | None:
         return None
     if k[at + 1] in _SHAPE_NOUNS:
         return Item("orientation", at, at + 2, text=shape)
-    if sentence.photo_at(at + 1) or (k[at] in {"vertical", "horizontal"} and not sentence.plain_word(at + 1)):
+    alone = sentence.key(at - 1) in {"only", "just"} and not sentence.plain_word(at + 1)
+    if alone or sentence.photo_at(at + 1) or (k[at] in {"vertical", "horizontal"} and not sentence.plain_word(at + 1)):
         return Item("orientation", at, at + 1, text=shape)
     return None
 

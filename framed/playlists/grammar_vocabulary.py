@@ -6,7 +6,15 @@ from pydantic import BaseModel, ConfigDict
 
 from framed.playlists.grammar_phrases import Phrases
 from framed.playlists.grammar_tokens import spelt_out, words
-from framed.playlists.grammar_words import FRAME_WORDS, NO_GIVEN_NAMES, PHOTO_WORDS, RELATIVES, STOP_TAGS
+from framed.playlists.grammar_words import (
+    FRAME_WORDS,
+    NO_GIVEN_NAMES,
+    ORDINARY,
+    PHOTO_WORDS,
+    RELATIVES,
+    STOP_TAGS,
+    WORD_NAMES,
+)
 
 
 class Name(BaseModel):
@@ -100,4 +108,21 @@ def _people(names: Sequence[Name]) -> Phrases[str]:
                         phrases.add((other,), name.id)
             elif keys[0] not in NO_GIVEN_NAMES and len(keys[0]) > 1 and (keys[0],) not in said:
                 phrases.add((keys[0],), name.id)
+    _families(names, phrases)
     return phrases
+
+
+def _families(names: Sequence[Name], phrases: Phrases[str]) -> None:
+    """ "Miller" where nobody is called so otherwise, and "the Millers" or "the Miller family" for all of that name."""
+    surnames: dict[str, list[str]] = {}
+    for name in names:
+        keys = _keys(name.name)
+        if len(keys) > 1 and len(keys[-1]) > 2 and keys[-1] not in WORD_NAMES | ORDINARY:
+            surnames.setdefault(keys[-1], []).append(name.id)
+    alone = {surname: (surname,) not in phrases for surname in surnames}
+    for surname, ids in surnames.items():
+        plural = surname + ("es" if surname.endswith(("s", "x", "z", "ch", "sh")) else "s")
+        spellings = [(plural,), (surname, "family"), ("family", surname), *([(surname,)] if alone[surname] else [])]
+        for keys in spellings:
+            for id_ in ids:
+                phrases.add(keys, id_)

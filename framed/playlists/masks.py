@@ -72,7 +72,8 @@ def _seasons(columns: Columns, seasons: Sequence[str], hemisphere: str) -> Mask:
     return np.isin(columns.day_of_year // 32, months) & (columns.day_of_year > 0)
 
 
-def _hours(columns: Columns, times: Sequence[str]) -> Mask:
+def hours(columns: Columns, times: Sequence[str]) -> Mask:
+    """Taken at these times of the day; not where the hour is unknown."""
     mask = np.zeros(columns.size, np.bool_)
     for name in times:
         low, high = HOURS[name]
@@ -122,7 +123,7 @@ class Filters:
         if plan.yearly or plan.seasons:
             mask &= self._every_year()
         if plan.times_of_day:
-            mask &= _hours(columns, plan.times_of_day)
+            mask &= hours(columns, plan.times_of_day)
         if plan.weekdays:
             mask &= np.isin(columns.weekday, plan.weekdays)
         if plan.orientation:

@@ -16,8 +16,11 @@ TimeOfDay = Literal["morning", "midday", "afternoon", "evening", "night"]
 Kind = Literal["photo", "screenshot", "document", "drawing"]
 Orientation = Literal["landscape", "portrait", "square", "panorama"]
 Quality = Literal["any", "good", "best"]
+Each = Literal["year", "month", "day"]
 Sort = Literal["relevance", "newest", "oldest", "best", "random"]
-FollowUp = Literal["only", "without", "more"]
+FollowUp = Literal[
+    "only", "without", "more", "next", "previous", "pause", "resume", "not_this", "hide", "favourite", "about"
+]
 
 # A sentence of TEXT_LIMIT characters cannot hold more words than this.
 _MOST = 500
@@ -140,6 +143,7 @@ class QueryPlan(_Data):
     yearly_none: list[Yearly] = Field(default=[], max_length=_MOST)
     seasons: list[Season] = Field(default=[], max_length=4)
     times_of_day: list[TimeOfDay] = Field(default=[], max_length=5)
+    light: list[TimeOfDay] = Field(default=[], max_length=5)  # when such light is: a sunset that nobody sees is out
     weekdays: list[Annotated[int, Field(ge=0, le=6)]] = Field(default=[], max_length=7)  # Monday is 0
 
     kinds: list[Kind] = Field(default=[], max_length=4)
@@ -161,14 +165,17 @@ class QueryPlan(_Data):
     by_hand: bool = False  # a person has put it in order: new photos join, and nothing else moves
 
     sort: Sort = "relevance"
-    count: int | None = Field(None, ge=1, le=100_000)
+    count: int | None = Field(None, ge=1, le=100_000)  # of each `each`, where that is said
+    each: Each | None = None
     frame: str | None = None
     unknown_frame: Text | None = None
     all_frames: bool = False
     interval_s: int | None = Field(None, ge=1, le=31 * 86_400)
     named: Text | None = None
     follow_up: FollowUp | None = None
+    nothing: bool = False  # the sentence names nothing to show
 
     spans: list[Span] = []
     problems: list[str] = []
     labels: dict[str, str] = {}
+    read_as: dict[str, str] = {}  # a misspelt name and the one of the library that it was taken for

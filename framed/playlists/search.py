@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 from framed.models.openclip_profiles import by_model
 from framed.playlists import categories
 from framed.playlists.calibration import Line, usual_line
-from framed.playlists.index import ImageSpace, LibraryIndex
-from framed.playlists.masks import Filters, Mask, Masked
+from framed.playlists.index import UNKNOWN, ImageSpace, LibraryIndex
+from framed.playlists.masks import Filters, Mask, Masked, hours
 from framed.playlists.plan import QueryPlan
 from framed.playlists.words import MOST_HITS, Frequencies, WordHits, WordSearch
 from framed.store import vectors
@@ -192,6 +192,8 @@ class Searcher:
         near = by_vector[cosines >= (cutoff.beside if hits.whole else cutoff.alone)]
         seen, products = self._seen(connection, mask, meaning, beside=hits.whole)
         by_words = self._meant(connection, hits, meaning.text, cutoff, seen)[:MOST_HITS]
+        if plan.light:
+            near, seen = (ids[self._lit(ids, plan)] for ids in (near, seen))
         ids, scores = _fused(by_words, near, seen)
         likeness = dict(zip(seen.tolist(), np.round(products, 3).tolist(), strict=True))
         likeness.update(zip(by_vector.tolist(), np.round(cosines, 3).tolist(), strict=True))
@@ -203,6 +205,12 @@ class Searcher:
             with_words=set(by_words.tolist()),
             likeness=likeness,
         )
+
+    def _lit(self, ids: NDArray[np.int64], plan: QueryPlan) -> NDArray[np.bool_]:
+        """Whether the sun could stand so: a likely sunset of noon is none, one without a time may be."""
+        columns = self._index.columns
+        fitting: NDArray[np.bool_] = (hours(columns, plan.light) | (columns.hour == UNKNOWN))[ids]
+        return fitting
 
     def _seen(
         self, connection: Connection, mask: Mask, meaning: Meaning, *, beside: bool

@@ -64,8 +64,10 @@ def slots(plan: QueryPlan) -> dict[str, list[str]]:
     ignored = {"v", "text", "spans", "problems", "labels"}
     filled = plan.model_dump(mode="json", exclude_defaults=True, exclude=ignored)
     return {
-        name: [_word(one) for one in (value if isinstance(value, list) else [value])] for name, value in filled.items()
-    }
+        name: [_word(one) for one in (value if isinstance(value, list) else [value])]
+        for name, value in filled.items()
+        if name != "read_as"
+    } | ({"read_as": [f"{said} → {name}" for said, name in plan.read_as.items()]} if plan.read_as else {})
 
 
 def _word(value: object) -> str:

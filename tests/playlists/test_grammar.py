@@ -38,9 +38,14 @@ def test_any_mix_of_known_words_gives_a_plan(text: str) -> None:
     assert say(plan)
 
 
-@pytest.mark.parametrize("text", ["", "   ", "\n\t\x00\x07", "?!", "…", '""', "()", "show me photos please"])
+@pytest.mark.parametrize("text", ["", "   ", "\n\t\x00\x07", "?!", "…", '""', "()", "thank you", "hello, please"])
 def test_nothing_said_asks_for_nothing(text: str) -> None:
-    assert slots(understood(text)) == {}
+    assert slots(understood(text)) == {"nothing": ["True"]}
+
+
+@pytest.mark.parametrize("text", ["show me photos please", "anything", "show me something", "all of them"])
+def test_any_photo_is_a_request_too(text: str) -> None:
+    assert not understood(text).nothing
 
 
 def test_broken_surrogates_and_control_characters_are_cleaned() -> None:

@@ -27,6 +27,7 @@ KNOWN_FILLER = (
     | grammar_words.PHOTO_WORDS
     | grammar_words.FRAME_WORDS
     | grammar_words.ALL_RELATIVES
+    | grammar_words.ASSISTANTS
     | {"only", "just", "all"}
     | {
         word
