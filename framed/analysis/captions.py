@@ -130,6 +130,18 @@ def _sentences(text: str) -> list[str]:
     return found
 
 
+def shortened(text: str, most: int) -> str:
+    """What somebody wrote, in at most `most` characters: whole sentences, else as far as a comma or a word with "…"."""
+    if len(text) <= most:
+        return text
+    kept = ""
+    for part in _sentences(text):
+        if len(kept) + 1 + len(part) > most:
+            break
+        kept = f"{kept} {part}".strip()
+    return kept if len(kept) > most // 4 else _cut(text, most)
+
+
 def _cut(text: str, most: int) -> str:
     """At a comma where there is one late enough, else between words."""
     room = text[: most - 1]

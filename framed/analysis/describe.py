@@ -262,7 +262,9 @@ def _caption(facts: DescriptionFacts) -> str:
 
 
 def _written_sentence(written: str, facts: DescriptionFacts, place: str | None, time: str | None) -> str:
-    """What somebody wrote, and after it what they did not mention."""
+    """What somebody wrote, and after it what they did not mention; nothing after words that were cut."""
+    if written.endswith("…"):
+        return written
     said = written.lower()
     if place and place.split(",")[0].lower() not in said:
         written += f" in {place}"
@@ -356,13 +358,22 @@ def known(facts: DescriptionFacts) -> tuple[list[str], str | None, str | None]:
     return _people(facts), _place(facts), _time(facts)
 
 
+_LINE = 120
+_NO_PROSE = re.compile(r"^[{<]|[!-~]{41}")
+"""Settings of a program, markup, addresses, keys: what some cameras and apps write where a caption belongs."""
+
+
 def written(facts: DescriptionFacts) -> str | None:
-    """The title or caption that a person gave the photo, where it reads as one and fits a line."""
-    for text in (facts.caption, facts.title):
-        cleaned = _clean(text or "").rstrip(" .!;,")
-        if 3 <= len(cleaned) <= 120 and not _CAMERA_TITLES.match(cleaned) and cleaned != facts.file_name:
-            return cleaned
-    return None
+    """The caption or title that a person gave the photo, where it reads as one; the one that fits a line, else the
+    caption's first sentences or words."""
+    cleaned = [_clean(text or "").rstrip(" .!;,") for text in (facts.caption, facts.title)]
+    said = [text for text in cleaned if len(text) >= 3 and text != facts.file_name and not _said_by_a_program(text)]
+    fitting = [text for text in said if len(text) <= _LINE]
+    return next(iter([*fitting, *(captions.shortened(text, _LINE).rstrip(" .") for text in said)]), None)
+
+
+def _said_by_a_program(text: str) -> bool:
+    return bool(_CAMERA_TITLES.match(text) or _NO_PROSE.search(text))
 
 
 def _place(facts: DescriptionFacts) -> str | None:

@@ -72,6 +72,23 @@ async def test_who_is_in_it_and_when_are_handed_over_as_short_plain_words(fake: 
     assert outcome.refresh == ("description", "text_embedding")
 
 
+async def test_an_answer_longer_than_a_caption_may_be_is_kept_as_far_as_its_whole_sentences(
+    fake: FakeVision, step: CaptionStep
+) -> None:
+    fake.says = " ".join(f"In row {number} stands a red boat." for number in range(500))
+    vision_settings.use(vision_settings.used().model_copy(update={"max_chars": 80}))
+    (outcome,) = await step.run([photo_of(1)])
+    assert outcome.result is not None
+    assert outcome.result["text"] == "In row 0 stands a red boat. In row 1 stands a red boat."
+
+
+async def test_where_it_was_taken_is_handed_over(fake: FakeVision, step: CaptionStep) -> None:
+    photo = photo_of(1, taken_local="2019-01-01T00:00:00", taken_precision="year")
+    photo.results["places"] = {"places": [{"name": "Florence", "country": "Italy"}]}
+    await step.run([photo])
+    assert "Taken in Florence, Italy. Taken in 2019." in fake.asked[0].prompt
+
+
 async def test_what_somebody_wrote_is_enough_and_no_server_is_asked(fake: FakeVision, step: CaptionStep) -> None:
     (outcome,) = await step.run([photo_of(1, caption="Our first boat")])
     assert (outcome.state, fake.asked) == ("skipped", [])

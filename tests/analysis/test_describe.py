@@ -109,6 +109,41 @@ def test_what_a_person_wrote_comes_first_and_is_not_repeated() -> None:
     assert caption(caption="Grandma at 80", places=SYLT) == "Grandma at 80 in Sylt, Germany"
 
 
+LONG = (
+    "We had lunch at the harbour with Grandma and all her friends from the choir. Ben fell into the water twice, and "
+    "nobody minded, because it was the hottest day of that whole summer."
+)
+
+
+def test_what_somebody_wrote_at_length_wins_over_a_model_and_is_shortened_for_show() -> None:
+    said = caption(caption=LONG, seen="Two people at a table", places=SYLT)
+    assert said == "We had lunch at the harbour with Grandma and all her friends from the choir in Sylt, Germany"
+    assert "hottest" in describe(DescriptionFacts(caption=LONG)).search_text
+    one_sentence = LONG.replace("choir. Ben", "choir and Ben")
+    assert caption(caption=one_sentence, seen="Two people", places=SYLT, people=["Ben"]) == (
+        "We had lunch at the harbour with Grandma and all her friends from the choir and Ben fell into the water twice…"
+    )
+
+
+def test_a_title_that_fits_a_line_comes_before_a_caption_that_does_not() -> None:
+    assert caption(caption=LONG, title="Grandma at 80") == "Grandma at 80"
+    assert caption(title=LONG).startswith("We had lunch")
+
+
+PROGRAM = (
+    '{"filter":0,"hdr":1,"ai_scene":-1}',
+    "Shared from https://example.com/a/very/long/address/of/a/picture with the app",
+    "<x:xmpmeta><rdf:Description/></x:xmpmeta>",
+    "QUJD" * 40,
+    "DSC_0001 " * 20,
+)
+
+
+@pytest.mark.parametrize("junk", PROGRAM)
+def test_what_a_program_wrote_is_no_caption(junk: str) -> None:
+    assert caption(caption=junk, seen="A dog on a sofa") == "A dog on a sofa"
+
+
 @pytest.mark.parametrize("junk", ["OLYMPUS DIGITAL CAMERA", "SONY DSC", "IMG_2041", "DSC01234.JPG", "untitled", "0815"])
 def test_what_a_camera_wrote_is_no_caption(junk: str) -> None:
     assert caption(title=junk, caption=junk) == "A photo"

@@ -13,7 +13,7 @@ from framed.store.photos import PhotoWork
 
 class DescriptionStep(BatchStep):
     name = "description"
-    version = 2
+    version = 3
     needs = ("metadata", "kind", "colours", "quality", "orientation", "places", "tags")
     batch = 64
 
