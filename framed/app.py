@@ -19,8 +19,8 @@ from framed.memory import give_back
 from framed.messages import Folded
 from framed.models import vision_settings, weights
 from framed.models.pool import HostPool
-from framed.mqtt.broker import Endpoint
 from framed.mqtt.client import MqttClient
+from framed.mqtt.endpoint import Endpoint
 from framed.owner_token import owner_token
 from framed.parts import parts_of, redo
 from framed.playlists.words import install

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from framed.config import Mqtt
-from framed.mqtt.broker import Endpoint, ManagedBroker
+from framed.mqtt.broker import ManagedBroker
+from framed.mqtt.endpoint import Endpoint
 from framed.mqtt.settings import MqttSettings
 
 

@@ -344,7 +344,7 @@ def _broker(settings: "Config") -> Iterator[Finding]:
     if mqtt.host is not None:
         yield from _given_broker(settings)
         return
-    from framed.mqtt.broker import usable_mosquitto
+    from framed.mqtt.mosquitto import usable_mosquitto
 
     found = asyncio.run(usable_mosquitto())
     if found is not None and mqtt.broker != "iotcore":

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from framed.errors import Unavailable, UnknownFrame
 from framed.frames.registry import Registry
-from framed.mqtt.broker import Endpoint, ManagedBroker
+from framed.mqtt.broker import ManagedBroker
+from framed.mqtt.endpoint import Endpoint
 from framed.mqtt.topics import check_slug
 from framed.router import Request, answers
 

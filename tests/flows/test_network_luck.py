@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 
 from framed.app import App
 from framed.config import load
-from framed.mqtt.broker import mosquitto_hash
+from framed.mqtt.mosquitto import mosquitto_hash
 from tests.broker_fixtures import Mosquitto, Peer, free_port, retained
 from tests.flows.conftest import analysed, settings, until, write_photo
 from tests.flows.line import Line

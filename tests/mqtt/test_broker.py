@@ -15,9 +15,10 @@ import psutil
 import pytest
 
 from framed.errors import ConfigError, Unavailable
-from framed.mqtt.broker import BrokerKind, Credentials, Endpoint, ManagedBroker
+from framed.mqtt.broker import ManagedBroker
 from framed.mqtt.client import MqttClient
 from framed.mqtt.connection import Incoming
+from framed.mqtt.endpoint import BrokerKind, Credentials, Endpoint
 from framed.mqtt.settings import MqttSettings
 from framed.mqtt.topics import Topics
 from tests.broker_fixtures import Peer, free_port, retained

@@ -13,9 +13,9 @@ from pydantic import BaseModel, SecretStr
 from structlog.testing import capture_logs
 
 from framed.errors import Refused, TooLarge
-from framed.mqtt.broker import mosquitto_hash
 from framed.mqtt.client import MqttClient
 from framed.mqtt.connection import Incoming, probe
+from framed.mqtt.mosquitto import mosquitto_hash
 from framed.mqtt.settings import MqttSettings, TlsSettings
 from framed.mqtt.topics import Subscription, Topics
 from tests.broker_fixtures import Mosquitto, Peer, free_port, retained
