@@ -6,6 +6,7 @@ hundred lookalikes. Then the others join the person whose several centroids they
 said holds throughout: such a face keeps its name, takes no name it was refused, and two people with names never merge.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,11 +14,14 @@ from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
 Ids = NDArray[np.int64]
+Pairs = tuple[Ids, Ids, Vectors]
+"""A row, another row or a person's centroid, and how alike they are."""
 
 GOOD = 0.45
 """The quality from which a face may found a group; poorer ones only join."""
 _NEIGHBOURS = 24
 _BLOCK = 256
+_COLUMNS = 8_192
 _ROUNDS = 20
 _NAME_WEIGHS = 3.0
 """A neighbour whom somebody's word reached counts as so many without a name."""
@@ -87,7 +91,7 @@ class Grouping:
 
 
 def group(faces: Faces, limits: Limits) -> Grouping:
-    """The whole library anew. About N² / 2 likenesses; 10,000 faces take seconds, 100,000 minutes."""
+    """The whole library anew. At most N² / 2 likenesses; of `bench/clusters.py` 100,000 faces take about a minute."""
     founders = np.flatnonzero((faces.quality >= GOOD) | (faces.said != 0))
     if not len(founders):
         return Grouping(np.zeros(len(faces.photo), np.int64), np.zeros(len(faces.photo), np.bool_))
@@ -149,30 +153,96 @@ def _unit(vectors: Vectors) -> Vectors:
 # -- the good faces --------------------------------------------------------------------------------------------------
 
 
-def _neighbours(vectors: Vectors, photo: Ids, strict: NDArray[np.bool_], limits: Limits) -> tuple[Ids, Ids, Vectors]:
-    """Pairs of rows at least `core` alike, `strict` where one is a child, both ways: from, to, weight. Of very many
-    neighbours the first, the best pictures. Two faces of one photo are two people, unless they are the same picture
-    of a collage."""
+@dataclass
+class _Later:
+    """Rows yet to come, ascending, and their vectors side by side: picking them out for each block would cost more than
+    comparing them."""
+
+    rows: Ids
+    vectors: Vectors
+
+    def drop_before(self, place: int) -> None:
+        passed = int(np.searchsorted(self.rows, place))
+        self.rows, self.vectors = self.rows[passed:], self.vectors[passed:]
+
+
+def _neighbours(faces: Faces, picked: Ids, limits: Limits) -> Pairs:
+    """Pairs of places in `picked` that are at least `core` alike, `strict` where one is a child, both ways: from, to,
+    weight. Of very many neighbours the first, the best pictures. Two faces of one photo are two people, unless they are
+    the same picture of a collage.
+
+    Every block is compared with what comes after it, so that each likeness is worked out once. A row that has all its
+    neighbours is full, and two full rows are not compared: the household's own faces, in thousands of photos, are.
+    """
+    vectors, photo, strict, count = faces.vectors, faces.photo[picked], faces.strict[picked], len(picked)
+    had = np.zeros(count, np.int64)
     twin = 1.0 - (1.0 - limits.core) / 4
-    sources, targets, weights = [], [], []
-    for start in range(0, len(vectors), _BLOCK):
-        like = vectors[start : start + _BLOCK] @ vectors.T
-        row, column = np.nonzero(like >= limits.core)
-        value = like[row, column]
-        keep = (row + start != column) & ((photo[row + start] != photo[column]) | (value >= twin))
-        keep &= ~(strict[row + start] | strict[column]) | (value >= limits.strict)
-        row, column, value = row[keep], column[keep], value[keep]
-        starts = np.searchsorted(row, np.arange(len(like)))
-        first = np.arange(len(row)) - starts[row] < _NEIGHBOURS
-        sources.append(row[first] + start)
-        targets.append(column[first])
-        weights.append(value[first] - limits.core + 0.01)
-    return np.concatenate(sources), np.concatenate(targets), np.concatenate(weights)
+    wanting, full = _Later(np.arange(count), vectors[picked]), _Later(np.zeros(0, np.int64), vectors[:0])
+    found: list[Pairs] = []
+    for start in range(0, count, _BLOCK):
+        own = np.arange(start, min(start + _BLOCK, count))
+        block = vectors[picked[own]]
+        for later in (wanting, full):
+            later.drop_before(start + len(own))
+        if (had[wanting.rows] >= _NEIGHBOURS).sum() * 8 > len(wanting.rows):
+            wanting, full = _parted(vectors, picked, np.arange(start + len(own), count), had)
+        open_ones = had[own] < _NEIGHBOURS
+        one, other, like = _together(
+            [
+                _alike(own, block, own, block, limits.core),
+                _alike(own, block, wanting.rows, wanting.vectors, limits.core),
+                _alike(own[open_ones], block[open_ones], full.rows, full.vectors, limits.core),
+            ]
+        )
+        keep = (one != other) & ((photo[one] != photo[other]) | (like >= twin))
+        keep &= ~(strict[one] | strict[other]) | (like >= limits.strict)
+        found.append(_first(one[keep], other[keep], like[keep], start + len(own), had))
+    source, target, like = _together(found)
+    return source, target, like - limits.core + np.float32(0.01)
+
+
+def _parted(vectors: Vectors, picked: Ids, places: Ids, had: Ids) -> tuple[_Later, _Later]:
+    """The places that want neighbours, and those that have enough."""
+    enough = had[places] >= _NEIGHBOURS
+    wanting, full = places[~enough], places[enough]
+    return _Later(wanting, vectors[picked[wanting]]), _Later(full, vectors[picked[full]])
+
+
+def _alike(rows: Ids, these: Vectors, columns: Ids, those: Vectors, least: float) -> Pairs:
+    """The pairs of a row and a column that are at least so alike, and how alike."""
+    found = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))]
+    for start in range(0, len(columns) if len(rows) else 0, _COLUMNS):
+        like = these @ those[start : start + _COLUMNS].T
+        at = np.flatnonzero(like >= least)
+        row, column = np.divmod(at, like.shape[1])
+        found.append((rows[row], columns[start + column], like.ravel()[at]))
+    return _together(found)
+
+
+def _together(parts: Sequence[Pairs]) -> Pairs:
+    ones, others, likes = zip(*parts, strict=True)
+    return np.concatenate(ones), np.concatenate(others), np.concatenate(likes)
+
+
+def _first(one: Ids, other: Ids, like: Vectors, end: int, had: Ids) -> Pairs:
+    """For both sides of each pair the first neighbours that it still wants; counted in `had`. Pairs within the block,
+    which ends at `end`, are there both ways already."""
+    across = other >= end
+    source, target = np.concatenate([one, other[across]]), np.concatenate([other, one[across]])
+    like = np.concatenate([like, like[across]])
+    wants = had[source] < _NEIGHBOURS
+    source, target, like = source[wants], target[wants], like[wants]
+    order = np.lexsort((target, source))
+    source, target, like = source[order], target[order], like[order]
+    place = np.arange(len(source)) - np.searchsorted(source, source)
+    first = place < _NEIGHBOURS - had[source]
+    np.add.at(had, source[first], 1)
+    return source[first], target[first], like[first]
 
 
 def _whispered(faces: Faces, rows: Ids, limits: Limits) -> Ids:
     """A label for each of `rows`: a person's id where somebody's word reached it, else a number over every id."""
-    sources, targets, weights = _neighbours(faces.vectors[rows], faces.photo[rows], faces.strict[rows], limits)
+    sources, targets, weights = _neighbours(faces, rows, limits)
     sources, targets = np.concatenate([sources, targets]), np.concatenate([targets, sources])
     weights = np.concatenate([weights, weights])
     over = int(max(faces.said.max(initial=0), max((pair[1] for pair in faces.refused), default=0))) + 1
@@ -340,28 +410,39 @@ def _joined_to(faces: Faces, person: Ids, rows: Ids, people: Ids, centroids: Vec
     if not len(rows) or not len(people):
         return person
     person = person.copy()
-    order = np.argsort(people, kind="stable")
-    values, starts = np.unique(people[order], return_index=True)
-    centroids = centroids[order]
     taken = set(zip(faces.photo[person != 0].tolist(), person[person != 0].tolist(), strict=True))
-    place = {int(row): number for number, row in enumerate(rows)}
-    at = {int(value): number for number, value in enumerate(values)}
-    refused = [(place[row], at[who]) for row, who in faces.refused if row in place and who in at]
+    span = int(people.max()) - min(int(people.min()), 0) + 1
+    refused = np.array([row * span + who % span for row, who in faces.refused], np.int64)
     wishes: list[tuple[float, int, int]] = []
     for start in range(0, len(rows), _BLOCK):
         some = rows[start : start + _BLOCK]
-        like = np.maximum.reduceat(faces.vectors[some] @ centroids.T, starts, axis=1)
-        for row, who in refused:
-            if start <= row < start + _BLOCK:
-                like[row - start, who] = -1.0
-        best = like.argmax(axis=1)
-        value = like[np.arange(len(some)), best]
-        like[np.arange(len(some)), best] = -1.0
-        least = np.where(faces.strict[some] | (faces.quality[some] < GOOD), limits.strict, limits.join)
-        clear = (value >= least) & (value - like.max(axis=1) >= limits.margin)
-        wishes += zip(value[clear].tolist(), some[clear].tolist(), values[best[clear]].tolist(), strict=True)
-    for _, row, wanted in sorted(wishes, reverse=True):
-        if (int(faces.photo[row]), wanted) not in taken:
-            taken.add((int(faces.photo[row]), wanted))
-            person[row] = wanted
+        # Who is less alike than this can neither be joined nor make anybody else unclear.
+        row, at, like = _alike(
+            some,
+            faces.vectors[some],
+            np.arange(len(people)),
+            centroids,
+            min(limits.join, limits.strict) - limits.margin,
+        )
+        allowed = ~np.isin(row * span + people[at] % span, refused)
+        wishes += _clear(row[allowed], people[at[allowed]], like[allowed], faces, limits)
+    for _, face, wanted in sorted(wishes, reverse=True):
+        if (int(faces.photo[face]), wanted) not in taken:
+            taken.add((int(faces.photo[face]), wanted))
+            person[face] = wanted
     return person
+
+
+def _clear(rows: Ids, people: Ids, like: Vectors, faces: Faces, limits: Limits) -> list[tuple[float, int, int]]:
+    """Of each row the person that it is most like, where it is alike enough and nobody else comes near."""
+    order = np.lexsort((-like, people, rows))
+    rows, people, like = rows[order], people[order], like[order]
+    nearest = np.append(True, (rows[1:] != rows[:-1]) | (people[1:] != people[:-1]))[: len(rows)]
+    rows, people, like = rows[nearest], people[nearest], like[nearest]
+    order = np.lexsort((-like, rows))
+    rows, people, like = rows[order], people[order], like[order]
+    best = np.append(True, rows[1:] != rows[:-1])[: len(rows)]
+    second = np.where(np.append(~best[1:], False), np.append(like[1:], -1.0), -1.0)[: len(rows)]
+    least = np.where(faces.strict[rows] | (faces.quality[rows] < GOOD), limits.strict, limits.join)
+    clear = best & (like >= least) & (like - second >= limits.margin)
+    return list(zip(like[clear].tolist(), rows[clear].tolist(), people[clear].tolist(), strict=True))

@@ -46,6 +46,22 @@ def test_each_person_is_one_group() -> None:
     assert sets(found) == {frozenset(np.flatnonzero(who == person).tolist()) for person in range(12)}
 
 
+def test_people_in_hundreds_of_photos_beside_strangers_are_one_group_each() -> None:
+    """More than a block, and more faces alike than are looked at of each."""
+    household, _ = people(2, 400, seed=4)
+    strangers, _ = people(300, 1, seed=5)
+    together = Faces(
+        photo=np.arange(1100),
+        vectors=np.concatenate([household.vectors, strangers.vectors]),
+        quality=np.random.default_rng(6).uniform(0.5, 0.9, 1100).astype(np.float32),
+        strict=np.zeros(1100, np.bool_),
+        said=np.zeros(1100, np.int64),
+        before=np.zeros(1100, np.int64),
+    )
+
+    assert sets(group(together, LIMIT)) == {frozenset(range(400)), frozenset(range(400, 800))}
+
+
 def test_nobody_is_grouped_where_there_is_no_face_or_only_strangers() -> None:
     none, _ = people(1, 0)
     strangers, _ = people(40, 1)

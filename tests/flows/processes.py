@@ -253,7 +253,7 @@ class Killed:
     orphans: list[str]
 
 
-def kill_when(daemon: Daemon, ready: Callable[[], Any]) -> Killed:
+def kill_when(daemon: Daemon, ready: Callable[[], Any], seconds: float = 120.0) -> Killed:
     """Kills the daemon as soon as `ready` gives something true, and looks at what it left."""
 
     def now() -> Any:
@@ -261,11 +261,12 @@ def kill_when(daemon: Daemon, ready: Callable[[], Any]) -> Killed:
         daemon.family()
         return ready()
 
-    until(now, 120, every=0.01)
+    until(now, seconds, every=0.01)
     daemon.kill()
     orphans = daemon.orphans()
     home = daemon.home
-    rows = {(photo, step): rest for photo, step, *rest in home.rows(STEP_ROWS)} if home.database.exists() else {}
+    made = home.value("select 1 from sqlite_master where name = 'photo_steps'")  # else it was killed before that
+    rows = {(photo, step): rest for photo, step, *rest in home.rows(STEP_ROWS)} if made else {}
     return Killed({key: tuple(row) for key, row in rows.items()}, str(home.value("pragma integrity_check")), orphans)
 
 
