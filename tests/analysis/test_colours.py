@@ -7,14 +7,11 @@ import pytest
 from PIL import Image
 
 from framed.analysis.colours import colours
+from tests.installed import installed
 
-skimage = pytest.importorskip("skimage")
-sklearn = pytest.importorskip("sklearn")
-matplotlib = pytest.importorskip("matplotlib")
-
-PICTURES = Path(skimage.__file__).parent / "data"
-SKLEARN = Path(sklearn.__file__).parent / "datasets" / "images"
-MATPLOTLIB = Path(matplotlib.__file__).parent / "mpl-data" / "sample_data"
+PICTURES = installed("skimage") / "data"
+SKLEARN = installed("sklearn") / "datasets" / "images"
+MATPLOTLIB = installed("matplotlib") / "mpl-data" / "sample_data"
 
 
 def small(path: Path) -> np.ndarray:

@@ -9,17 +9,14 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont
 
 from framed.analysis.kind import Kind, KindFacts, kind
 from framed.analysis.pdq import canonical
+from tests.installed import installed
 
-skimage = pytest.importorskip("skimage")
-sklearn = pytest.importorskip("sklearn")
-matplotlib = pytest.importorskip("matplotlib")
-
-DATA = Path(skimage.__file__).parent / "data"
+DATA = installed("skimage") / "data"
 PHOTOS = [
     *(DATA / name for name in ("astronaut.png", "coffee.png", "chelsea.png", "motorcycle_left.png", "rocket.jpg")),
     *(DATA / name for name in ("camera.png", "hubble_deep_field.jpg", "brick.png", "coins.png", "moon.png")),
-    *(Path(sklearn.__file__).parent / "datasets" / "images" / name for name in ("china.jpg", "flower.jpg")),
-    Path(matplotlib.__file__).parent / "mpl-data" / "sample_data" / "grace_hopper.jpg",
+    *(installed("sklearn") / "datasets" / "images" / name for name in ("china.jpg", "flower.jpg")),
+    installed("matplotlib") / "mpl-data" / "sample_data" / "grace_hopper.jpg",
 ]
 SENTENCES = [
     "Show Anna at the beach last summer on the kitchen frame",

@@ -1,16 +1,15 @@
 """PDQ: copies of a picture are near, other pictures are far, and both implementations agree."""
 
 import io
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from framed.analysis.pdq import DUPLICATE_BITS, MIN_QUALITY, NEAR_BITS, canonical, distance, distances, near_pairs, pdq
+from tests.installed import installed
 
-skimage = pytest.importorskip("skimage")
-DATA = Path(skimage.__file__).parent / "data"
+DATA = installed("skimage") / "data"
 PICTURES = ["astronaut.png", "chelsea.png", "coffee.png", "hubble_deep_field.jpg", "moon.png", "page.png", "rocket.jpg"]
 
 

@@ -1,16 +1,14 @@
 """Quality orders pictures as a person does, and complains only of what a person would."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter
 
 from framed.analysis.pdq import canonical
 from framed.analysis.quality import Quality, quality
+from tests.installed import installed
 
-skimage = pytest.importorskip("skimage")
-DATA = Path(skimage.__file__).parent / "data"
+DATA = installed("skimage") / "data"
 SHARP = ["astronaut.png", "coffee.png", "chelsea.png", "motorcycle_left.png", "rocket.jpg", "retina.jpg"]
 LARGE = (4000, 3000)
 

@@ -10,12 +10,12 @@ import pytest
 import pytest_asyncio
 import yaml
 from PIL import Image
-from sklearn import datasets
 
 from framed.app import App
 from framed.config import load
 from tests.flows.conftest import analysed, settings, write_photo
 from tests.handlers.conftest import Home
+from tests.installed import installed
 
 pytestmark = [pytest.mark.models, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="module")]
 
@@ -55,7 +55,7 @@ async def home(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Catego
     write_photo("coffee.png", made.album / "coffee.jpg", taken="2021:12:25 09:30:00")
     write_photo("motorcycle_left.png", made.album / "motorcycle.jpg", taken="2020:05:05 15:00:00")
     write_photo("rocket.jpg", made.album / "rocket.jpg", taken="2022:01:01 12:00:00")
-    Image.fromarray(datasets.load_sample_image("flower.jpg")).save(made.album / "flower.jpg", quality=92)
+    Image.open(installed("sklearn") / "datasets" / "images" / "flower.jpg").save(made.album / "flower.jpg", quality=92)
     await made.configure(None)
     file = made.folder / "config.yaml"
     async with App(load(file), read=lambda: load(file)) as made.app:

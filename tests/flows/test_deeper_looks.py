@@ -7,12 +7,12 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
-from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
 from framed.app import App
 from framed.config import load
 from tests.flows.conftest import analysed, settings, until, write_photo
+from tests.installed import installed
 
 pytestmark = [pytest.mark.broker, pytest.mark.models, pytest.mark.asyncio(loop_scope="module")]
 
@@ -22,7 +22,7 @@ def write_sign(path: Path) -> None:
     picture = Image.open(path)
     draw = ImageDraw.Draw(picture)
     draw.rectangle((60, 60, 580, 180), fill="white")
-    font = ImageFont.truetype(font_manager.findfont("DejaVu Sans"), 52)
+    font = ImageFont.truetype(installed("matplotlib") / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf", 52)
     draw.text((80, 120), "MAXWELL BAKERY", font=font, fill="black", anchor="lm")
     picture.save(path, "JPEG", quality=92, exif=picture.info["exif"])
 

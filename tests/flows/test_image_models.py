@@ -21,9 +21,10 @@ from framed.models.embedding_openclip import FastImages, OpenClipImages, SmallIm
 from framed.models.openclip_profiles import FAST, SMALL, Profile
 from framed.store import image_model, vectors
 from tests.flows.conftest import analysed, settings, until
+from tests.installed import installed
 from tests.models import tiny_openclip
 
-pytest.importorskip("open_clip")
+installed("open_clip")
 pytestmark = [pytest.mark.models, pytest.mark.asyncio(loop_scope="module")]
 
 DATA = Path(skimage.__file__).parent / "data"

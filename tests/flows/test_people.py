@@ -9,12 +9,12 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
-import skimage.data
 from PIL import Image
 
 from framed.app import App
 from framed.config import load
 from tests.flows.conftest import analysed, settings, until
+from tests.installed import sample
 
 _FOUND = importlib.util.find_spec("insightface")
 PACKAGE = Path(_FOUND.origin).parent if _FOUND and _FOUND.origin else Path("/nowhere")
@@ -24,13 +24,13 @@ PHOTOS = 6
 def shots(folder: Path) -> None:
     """Three pictures of Eileen, one of a man, a group of six strangers, and a cat."""
     folder.mkdir(parents=True)
-    eileen = Image.fromarray(skimage.data.astronaut())
+    eileen = sample("astronaut.png")
     eileen.save(folder / "one.jpg", quality=92)
     eileen.crop((100, 0, 400, 330)).point([min(255, round(v * 1.2)) for v in range(256)] * 3).save(folder / "two.jpg")
     eileen.rotate(8, resample=Image.Resampling.BICUBIC).convert("L").convert("RGB").save(folder / "three.jpg")
     Image.open(PACKAGE / "data/images/Tom_Hanks_54745.png").convert("RGB").resize((448, 448)).save(folder / "man.jpg")
     Image.open(PACKAGE / "data/images/t1.jpg").convert("RGB").save(folder / "group.jpg", quality=92)
-    Image.fromarray(skimage.data.chelsea()).save(folder / "cat.jpg")
+    sample("chelsea.png").save(folder / "cat.jpg")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -1,6 +1,5 @@
 import asyncio
 import hashlib
-import importlib.util
 import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,6 +17,7 @@ from framed.frames.client import FrameClientOptions, run_frame
 from framed.mqtt.settings import MqttSettings
 from framed.mqtt.topics import Topics
 from tests.broker_fixtures import Mosquitto, Peer, free_port, mosquitto, retained
+from tests.installed import installed
 
 __all__ = ["mosquitto"]
 
@@ -27,11 +27,8 @@ TOPICS = Topics()
 
 
 def encoded(name: str, format: str, size: tuple[int, int] = (160, 96)) -> bytes:
-    sklearn = importlib.util.find_spec("sklearn")  # importing it takes seconds, its pictures are files
-    assert sklearn is not None
-    assert sklearn.origin is not None
     out = BytesIO()
-    with Image.open(Path(sklearn.origin).parent / "datasets" / "images" / name) as picture:
+    with Image.open(installed("sklearn") / "datasets" / "images" / name) as picture:
         picture.resize(size).save(out, format=format)
     return out.getvalue()
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile, get_sampling
-from skimage import data
 
 from framed.errors import BadRequest
 from framed.frames import palette
 from framed.frames.base import Dither, PaletteName, Panel, RenderRequest
 from framed.frames.palette import PRESETS, Inks, dither, inks_of, is_monochrome, lab, paint
 from framed.frames.render import render
+from tests.installed import sample
 
 SPECTRA = PRESETS["spectra6"]
 WIRE_6 = {(0, 0, 0), (255, 255, 255), (255, 255, 0), (255, 0, 0), (0, 0, 255), (0, 255, 0)}
@@ -66,14 +66,14 @@ def png_header(file: bytes) -> tuple[int, int]:
 @pytest.mark.parametrize("fit", ["cover", "contain", "blur", "matte"])
 def test_file_holds_the_wire_colours_and_no_other(tmp_path: Path, diffuser: str, kind: str, fit: str) -> None:
     panel = spectra(fit=fit, formats=[kind], background="#334455", overlay="caption")
-    file = file_of(Image.fromarray(data.astronaut()), tmp_path, panel, overlay_text="Eileen")
+    file = file_of(sample("astronaut.png"), tmp_path, panel, overlay_text="Eileen")
     assert colours(Image.open(io.BytesIO(file))) <= WIRE_6
 
 
 def test_wire_palette_replaces_what_is_sent_but_not_what_is_dithered(tmp_path: Path) -> None:
     wire = ["#000000", "#ffffff", "#111111", "#222222", "#333333", "#444444"]
-    plain = Image.open(io.BytesIO(file_of(Image.fromarray(data.astronaut()), tmp_path, spectra())))
-    image = Image.fromarray(data.astronaut())
+    plain = Image.open(io.BytesIO(file_of(sample("astronaut.png"), tmp_path, spectra())))
+    image = sample("astronaut.png")
     other = Image.open(io.BytesIO(file_of(image, tmp_path, spectra(wire_palette=wire)))).convert("RGB")
     named: dict[tuple[int, ...], tuple[int, ...]] = dict(
         zip(SPECTRA.wire, [palette.parse_colour(colour) for colour in wire], strict=True)
@@ -83,7 +83,7 @@ def test_wire_palette_replaces_what_is_sent_but_not_what_is_dithered(tmp_path: P
 
 def test_listed_palette_is_sent_as_it_is_unless_named_otherwise(tmp_path: Path) -> None:
     listed = spectra(palette=["#c8c8c8", "#0a0a0a", "#780f05"])
-    file = file_of(Image.fromarray(data.astronaut()), tmp_path, listed)
+    file = file_of(sample("astronaut.png"), tmp_path, listed)
     assert colours(Image.open(io.BytesIO(file))) <= {(200, 200, 200), (10, 10, 10), (120, 15, 5)}
 
 
@@ -108,7 +108,7 @@ def test_thumb_is_in_measured_colours(tmp_path: Path) -> None:
 
 def test_order_in_which_inks_are_listed_does_not_matter() -> None:
     turned = Inks(SPECTRA.measured[::-1], SPECTRA.wire[::-1])
-    image = Image.fromarray(data.astronaut()).resize((160, 160))
+    image = sample("astronaut.png").resize((160, 160))
     one = paint(dither(image, SPECTRA, mode="floyd-steinberg", tone=1.0), SPECTRA.measured).convert("RGB")
     two = paint(dither(image, turned, mode="floyd-steinberg", tone=1.0), turned.measured).convert("RGB")
     assert np.abs(np.asarray(one, float).mean((0, 1)) - np.asarray(two, float).mean((0, 1))).max() < 2
@@ -152,14 +152,14 @@ def test_grey_panel_keeps_the_brightness_of_the_photo(tmp_path: Path, diffuser: 
 
 @pytest.mark.parametrize("mode", get_args(Dither))
 def test_every_way_of_dithering_works(diffuser: str, mode: Dither) -> None:
-    image = Image.fromarray(data.astronaut()).resize((60, 40))
+    image = sample("astronaut.png").resize((60, 40))
     indices = dither(image, SPECTRA, mode=mode, tone=1.0)
     assert indices.size == (60, 40)
     assert int(np.asarray(indices).max()) < 6
 
 
 def test_dithering_is_the_same_every_time() -> None:
-    image = Image.fromarray(data.astronaut()).resize((80, 80))
+    image = sample("astronaut.png").resize((80, 80))
     first = dither(image, SPECTRA, mode="floyd-steinberg", tone=1.0)
     assert first.tobytes() == dither(image, SPECTRA, mode="floyd-steinberg", tone=1.0).tobytes()
 
@@ -168,18 +168,18 @@ def test_dithering_is_the_same_every_time() -> None:
 
 
 def test_black_and_white_photo_gets_no_coloured_ink(tmp_path: Path, diffuser: str) -> None:
-    file = file_of(Image.fromarray(data.camera()).convert("RGB"), tmp_path, spectra())
+    file = file_of(sample("camera.png"), tmp_path, spectra())
     assert colours(Image.open(io.BytesIO(file))) == {(0, 0, 0), (255, 255, 255)}
 
 
 def test_photo_said_to_be_monochrome_gets_no_coloured_ink(tmp_path: Path) -> None:
-    file = file_of(Image.fromarray(data.astronaut()), tmp_path, spectra(), monochrome=True)
+    file = file_of(sample("astronaut.png"), tmp_path, spectra(), monochrome=True)
     assert colours(Image.open(io.BytesIO(file))) == {(0, 0, 0), (255, 255, 255)}
 
 
 @pytest.mark.parametrize(("picture", "grey"), [("camera", True), ("astronaut", False), ("coffee", False)])
 def test_black_and_white_photos_are_told_from_colour_photos(picture: str, grey: bool) -> None:
-    assert is_monochrome(Image.fromarray(getattr(data, picture)()).convert("RGB")) is grey
+    assert is_monochrome(sample(f"{picture}.png")) is grey
 
 
 @pytest.mark.parametrize(("colour", "red_share"), [((60, 130, 60), 0.02), ((60, 80, 160), 0.02)])
@@ -199,10 +199,10 @@ def test_red_stays_red_on_black_white_red_paper(diffuser: str) -> None:
 
 def test_flat_grounds_are_one_ink_without_specks(tmp_path: Path) -> None:
     panel = spectra(width=300, height=100, fit="matte")
-    picture = Image.open(io.BytesIO(file_of(Image.fromarray(data.astronaut()), tmp_path, panel))).convert("RGB")
+    picture = Image.open(io.BytesIO(file_of(sample("astronaut.png"), tmp_path, panel))).convert("RGB")
     assert colours(picture.crop((0, 0, 80, 100))) == {(255, 255, 255)}
     ground = spectra(width=300, height=100, fit="contain", background="#ff2010")
-    picture = Image.open(io.BytesIO(file_of(Image.fromarray(data.astronaut()), tmp_path, ground))).convert("RGB")
+    picture = Image.open(io.BytesIO(file_of(sample("astronaut.png"), tmp_path, ground))).convert("RGB")
     assert colours(picture.crop((0, 0, 90, 100))) == {(255, 0, 0)}
 
 
@@ -213,28 +213,28 @@ def test_flat_grounds_are_one_ink_without_specks(tmp_path: Path) -> None:
 def test_grey_png_is_grey_and_not_indexed(tmp_path: Path, bits: int, depth: int) -> None:
     """TRMNL firmware reads indexed greys with their colours swapped (trmnl-firmware 220)."""
     panel = Panel(width=400, height=240, grey_bits=bits, formats=["png"])
-    assert png_header(file_of(Image.fromarray(data.astronaut()), tmp_path, panel)) == (depth, 0)
+    assert png_header(file_of(sample("astronaut.png"), tmp_path, panel)) == (depth, 0)
 
 
 def test_spectra_png_is_indexed_with_four_bits(tmp_path: Path) -> None:
-    assert png_header(file_of(Image.fromarray(data.astronaut()), tmp_path, spectra())) == (4, 3)
+    assert png_header(file_of(sample("astronaut.png"), tmp_path, spectra())) == (4, 3)
 
 
 def test_one_bit_bmp_has_the_size_that_trmnl_expects(tmp_path: Path) -> None:
     panel = Panel(width=800, height=480, grey_bits=1, formats=["bmp"])
-    file = file_of(Image.fromarray(data.astronaut()).resize((800, 480)), tmp_path, panel)
+    file = file_of(sample("astronaut.png").resize((800, 480)), tmp_path, panel)
     assert len(file) == 48_062
     assert struct.unpack_from("<iiHH", file, 18) == (800, 480, 1, 1)
     assert file[54:62] == b"\0\0\0\0\xff\xff\xff\0"
 
 
 def test_spectra_bmp_has_eight_bits(tmp_path: Path) -> None:
-    file = file_of(Image.fromarray(data.astronaut()), tmp_path, spectra(formats=["bmp"]))
+    file = file_of(sample("astronaut.png"), tmp_path, spectra(formats=["bmp"]))
     assert struct.unpack_from("<HH", file, 26) == (1, 8)
 
 
 def test_inks_go_as_jpeg_only_where_nothing_else_is_read(tmp_path: Path) -> None:
-    image = Image.fromarray(data.astronaut())
+    image = sample("astronaut.png")
     assert file_of(image, tmp_path, spectra(formats=["jpeg", "png"])).startswith(b"\x89PNG")
     jpeg = Image.open(io.BytesIO(file_of(image, tmp_path, spectra(formats=["jpeg"]))))
     assert isinstance(jpeg, JpegImageFile)
@@ -243,5 +243,5 @@ def test_inks_go_as_jpeg_only_where_nothing_else_is_read(tmp_path: Path) -> None
 
 def test_grey_photo_on_two_bits_stays_under_the_limit_of_trmnl(tmp_path: Path) -> None:
     panel = Panel(width=800, height=480, grey_bits=2, formats=["png"], max_bytes=90_000)
-    image = Image.fromarray(data.coffee()).resize((800, 480))
+    image = sample("coffee.png").resize((800, 480))
     assert len(file_of(image, tmp_path, panel)) <= 90_000

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
-from skimage import data
 
 from framed.errors import BadPhoto, Cancelled, CannotStore, TooLarge
 from framed.frames.base import RENDERER_VERSION, Box, Matte, Panel, Rendered, RenderRequest, logical_size, render_key
 from framed.frames.render import Renderer, render
 from framed.library.colour import DISPLAY_P3_PRIMARIES, matrix_profile
 from framed.models.base import Context
+from tests.installed import sample
 
 RED, GREEN, BLUE, WHITE = (220, 30, 30), (30, 180, 30), (30, 30, 220), (235, 235, 235)
 CORNERS = [RED, GREEN, WHITE, BLUE]  # clockwise from the top left
@@ -71,7 +71,7 @@ def undotted(image: Image.Image) -> Image.Image:
 
 
 def photo(folder: Path, image: Image.Image | None = None, name: str = "photo.jpg", **options: Any) -> Path:
-    return save(image or Image.fromarray(data.astronaut()), folder / name, **options)
+    return save(image or sample("astronaut.png"), folder / name, **options)
 
 
 def rendered(source: Path, folder: Path, panel: Panel, **more: object) -> Rendered:
@@ -162,21 +162,21 @@ def test_contain_uses_the_background_asked_for(tmp_path: Path) -> None:
 
 
 def test_cover_that_would_lose_too_much_becomes_a_blurred_surround(tmp_path: Path) -> None:
-    source = photo(tmp_path, Image.fromarray(data.astronaut()).resize((600, 900)))
+    source = photo(tmp_path, sample("astronaut.png").resize((600, 900)))
     result = rendered(source, tmp_path, Panel(width=800, height=480))
     assert (result.fit, result.lost_share) == ("blur", 0)
     assert "60%" in result.notes[0]
 
 
 def test_limit_of_one_means_that_cutting_is_wanted(tmp_path: Path) -> None:
-    source = photo(tmp_path, Image.fromarray(data.astronaut()).resize((600, 900)))
+    source = photo(tmp_path, sample("astronaut.png").resize((600, 900)))
     result = rendered(source, tmp_path, Panel(width=800, height=480, cover_limit=1))
     assert result.fit == "cover"
     assert result.lost_share == pytest.approx(0.6, abs=0.01)
 
 
 def test_fallback_on_a_panel_with_inks_is_a_matte(tmp_path: Path) -> None:
-    source = photo(tmp_path, Image.fromarray(data.astronaut()).resize((600, 900)))
+    source = photo(tmp_path, sample("astronaut.png").resize((600, 900)))
     result = rendered(source, tmp_path, Panel(width=800, height=480, palette="spectra6", formats=["png"]))
     assert result.fit == "matte"
 
@@ -194,7 +194,7 @@ def test_small_photo_is_never_blown_up_more_than_twice(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("x", [0.0, 0.3, 0.88])
 def test_face_is_never_cut_at_the_sides(tmp_path: Path, x: float) -> None:
-    source = photo(tmp_path, Image.fromarray(data.coffee()).resize((1200, 800)))
+    source = photo(tmp_path, sample("coffee.png").resize((1200, 800)))
     face = Box(x=x, y=0.3, w=0.12, h=0.2)
     crop = rendered(source, tmp_path, Panel(width=500, height=500), focus=[face]).crop
     assert crop is not None
@@ -204,7 +204,7 @@ def test_face_is_never_cut_at_the_sides(tmp_path: Path, x: float) -> None:
 
 @pytest.mark.parametrize("y", [0.0, 0.1, 0.4, 0.8])
 def test_head_keeps_the_room_above_it_that_the_photo_has(tmp_path: Path, y: float) -> None:
-    source = photo(tmp_path, Image.fromarray(data.coffee()).resize((900, 900)))
+    source = photo(tmp_path, sample("coffee.png").resize((900, 900)))
     face = Box(x=0.4, y=y, w=0.2, h=0.2)
     crop = rendered(source, tmp_path, Panel(width=800, height=560), focus=[face]).crop
     assert crop is not None
@@ -213,7 +213,7 @@ def test_head_keeps_the_room_above_it_that_the_photo_has(tmp_path: Path, y: floa
 
 
 def test_faces_too_far_apart_for_the_panel_are_shown_whole(tmp_path: Path) -> None:
-    source = photo(tmp_path, Image.fromarray(data.coffee()).resize((1200, 800)))
+    source = photo(tmp_path, sample("coffee.png").resize((1200, 800)))
     faces = [Box(x=0.01, y=0.3, w=0.1, h=0.15), Box(x=0.88, y=0.3, w=0.1, h=0.15)]
     result = rendered(source, tmp_path, Panel(width=600, height=480), focus=faces)
     assert result.fit == "blur"
@@ -221,7 +221,7 @@ def test_faces_too_far_apart_for_the_panel_are_shown_whole(tmp_path: Path) -> No
 
 
 def test_light_box_pulls_but_may_be_cut(tmp_path: Path) -> None:
-    source = photo(tmp_path, Image.fromarray(data.coffee()).resize((1200, 800)))
+    source = photo(tmp_path, sample("coffee.png").resize((1200, 800)))
     wide = Box(x=0.0, y=0.0, w=1.0, h=1.0, weight=0.5)
     right = Box(x=0.8, y=0.4, w=0.2, h=0.2, weight=0.5)
     assert rendered(source, tmp_path, Panel(width=600, height=480), focus=[wide]).fit == "cover"
@@ -233,7 +233,7 @@ def test_light_box_pulls_but_may_be_cut(tmp_path: Path) -> None:
 @pytest.mark.parametrize("place", [0.12, 0.85])
 def test_without_faces_the_crop_follows_what_catches_the_eye(tmp_path: Path, place: float) -> None:
     image = Image.new("RGB", (1200, 800), (150, 170, 190))
-    subject = Image.fromarray(data.astronaut()).resize((240, 400))
+    subject = sample("astronaut.png").resize((240, 400))
     image.paste(subject, (round(place * 1200) - 120, 250))
     crop = rendered(photo(tmp_path, image), tmp_path, Panel(width=800, height=800)).crop
     assert crop is not None

@@ -6,9 +6,10 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
-import skimage.data
 from PIL import Image
 from PIL.Image import Transpose
+
+from tests.installed import sample
 
 # For each Exif orientation, the turn that makes a stored picture from the upright one.
 STORED_FROM_UPRIGHT = {
@@ -26,7 +27,7 @@ STORED_FROM_UPRIGHT = {
 @cache
 def cat() -> Image.Image:
     """451 × 300, RGB, nothing symmetrical about it."""
-    return Image.fromarray(skimage.data.chelsea())
+    return sample("chelsea.png")
 
 
 def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
@@ -62,7 +63,7 @@ def dng(
     orientation: int = 1, preview: bytes | None = None, photo: dict[int, tuple[int, int, bytes]] | None = None
 ) -> bytes:
     """A camera raw file of 512 × 400 Bayer values that LibRaw develops, with a JPEG preview where one is given."""
-    scene = skimage.data.astronaut()[:400, :512].astype(np.uint16) << 6
+    scene = np.asarray(sample("astronaut.png"))[:400, :512].astype(np.uint16) << 6
     bayer = np.empty(scene.shape[:2], "<u2")
     for row, column, channel in ((0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 2)):
         bayer[row::2, column::2] = scene[row::2, column::2, channel]

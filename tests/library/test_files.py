@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import skimage.data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
@@ -31,6 +30,7 @@ from framed.library.files import (
     thumbnail,
     write_atomic,
 )
+from tests.installed import sample
 from tests.library.pictures import STORED_FROM_UPRIGHT, cat, difference, dng, encoded, exif, stored
 
 DISPLAY_P3 = matrix_profile("Display P3", DISPLAY_P3_PRIMARIES)
@@ -509,7 +509,7 @@ def test_a_preview_is_baseline_with_halved_colour_and_no_metadata() -> None:
 
 def test_a_cache_file_is_written_whole_with_its_folders(tmp_path: Path) -> None:
     path = tmp_path / "ab" / "cd" / "preview.jpg"
-    data = encode_jpeg(Image.fromarray(skimage.data.astronaut()), 85, path)
+    data = encode_jpeg(sample("astronaut.png"), 85, path)
     assert path.read_bytes() == data
     write_atomic(path, b"new")
     assert path.read_bytes() == b"new"

@@ -13,11 +13,10 @@ from framed.models.aesthetic_head import LinearHead, share
 from framed.models.aesthetics_laion import AestheticsLaion
 from framed.models.aesthetics_v25 import AestheticsV25
 from framed.models.base import Backend, Context
+from tests.installed import installed
 from tests.models import tiny_openclip
 
-skimage = pytest.importorskip("skimage")
-
-PICTURES = Path(skimage.__file__).parent / "data"
+PICTURES = installed("skimage") / "data"
 NAMES = ["chelsea.png", "coffee.png", "rocket.jpg", "astronaut.png", "page.png"]
 
 

@@ -25,22 +25,23 @@ from framed.models.embedding_openclip import (
 from framed.models.openclip_profiles import DEFAULT, FAST, PROFILES
 from framed.models.openclip_views import MOST_SQUARES, squares
 from framed.models.weight_sets import named
+from tests.installed import installed
 from tests.models import tiny_openclip
 
-pytest.importorskip("open_clip")
-skimage = pytest.importorskip("skimage")
-torch = pytest.importorskip("torch")
+installed("open_clip")
 
 pytestmark = pytest.mark.models
 
-DATA = Path(skimage.__file__).parent / "data"
+DATA = installed("skimage") / "data"
 NAMES = ["chelsea.png", "coffee.png", "astronaut.png", "rocket.jpg", "motorcycle_left.png"]
 TEXTS = ["a cat", "An espresso, in a white CUP!", "snow", "a very long sentence about nothing at all " * 20, ""]
-DEVICES = ["cpu", pytest.param("cuda:0", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
+DEVICES = ["cpu", "cuda:0"]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    import torch
+
     torch.set_num_threads(1)
     before = os.environ.get("FRAMED_MODELS")
     weights.use(tmp_path_factory.mktemp("models"))
@@ -64,6 +65,10 @@ def previews(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
 
 
 def loaded(kind: type[Any], device: str = "cpu", **options: Any) -> Any:
+    import torch
+
+    if device != "cpu" and not torch.cuda.is_available():
+        pytest.skip("no GPU")
     backend = kind()
     backend.load(options, device)
     return backend
@@ -102,6 +107,7 @@ def test_a_profile_is_the_model_that_open_clip_has_under_that_name_and_its_weigh
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.id)
 def test_both_towers_take_every_weight_of_the_published_size_between_them(profile: Any) -> None:
     import open_clip
+    import torch
 
     config = open_clip.get_model_config(profile.architecture)
     kind = open_clip.CustomTextCLIP if config.pop("custom_text", False) else open_clip.CLIP
@@ -156,6 +162,8 @@ def test_texts_get_unit_vectors_the_same_alone_as_in_a_batch(kind: type[OpenClip
 def test_the_image_tower_sees_what_open_clip_would(
     kind: type[OpenClipImages], profile: Any, previews: list[bytes]
 ) -> None:
+    import torch
+
     model, transform = whole(profile)
     with torch.inference_mode():
         batch = torch.stack([transform(Image.open(os.fsdecode(path))) for path in previews])
@@ -170,6 +178,7 @@ def test_the_image_tower_sees_what_open_clip_would(
 
 def test_the_text_tower_reads_what_open_clip_would() -> None:
     import open_clip
+    import torch
 
     model, _ = whole(DEFAULT)
     tokens = open_clip.get_tokenizer(f"local-dir:{weights.folder() / DEFAULT.weights}")(TEXTS)
@@ -180,6 +189,8 @@ def test_the_text_tower_reads_what_open_clip_would() -> None:
 
 
 def test_siglip_text_is_lower_case_without_punctuation_ends_with_its_mark_and_is_padded() -> None:
+    import torch
+
     backend = loaded(FastTexts, precision="fp32")
     tokens = backend._tokens(["A Cat!", "a cat", "cat " * 200])
     assert tokens.shape == (3, 64)

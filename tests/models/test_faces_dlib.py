@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import skimage.data
 from numpy.typing import NDArray
 from PIL import Image
 
 from framed.models.base import Context
 from framed.models.faces_dlib import DlibFaces
+from tests.installed import sample
 
 _FOUND = importlib.util.find_spec("insightface")
 PACKAGE = Path(_FOUND.origin).parent if _FOUND and _FOUND.origin else Path("/nowhere")
@@ -33,7 +33,7 @@ def look(backend: DlibFaces, *pictures: Image.Image) -> tuple[list[list[dict[str
 
 
 def astronaut() -> Image.Image:
-    return Image.fromarray(skimage.data.astronaut())
+    return sample("astronaut.png")
 
 
 def test_an_astronaut_has_one_face_that_looks_at_the_camera_with_open_eyes(dlib: DlibFaces) -> None:
@@ -49,9 +49,9 @@ def test_an_astronaut_has_one_face_that_looks_at_the_camera_with_open_eyes(dlib:
     assert faces[0]["pixels"] > 60
 
 
-@pytest.mark.parametrize("name", ["chelsea", "coffee", "rocket"])
+@pytest.mark.parametrize("name", ["chelsea.png", "coffee.png", "rocket.jpg"])
 def test_a_cat_a_cup_and_a_rocket_have_none(dlib: DlibFaces, name: str) -> None:
-    (faces,), vectors = look(dlib, Image.fromarray(getattr(skimage.data, name)()))
+    (faces,), vectors = look(dlib, sample(name))
 
     assert faces == []
     assert vectors.shape == (0, 128)

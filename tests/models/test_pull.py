@@ -10,8 +10,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
-import torch
-from safetensors.torch import load_file
 
 from framed.errors import FramedError, Refused, Unavailable
 from framed.models import weights
@@ -420,6 +418,9 @@ async def test_a_hostile_zip_is_refused(hub: FakeHub, folder: Path, tmp_path: Pa
 
 
 async def test_a_pickle_becomes_safetensors_and_runs_nothing(hub: FakeHub, folder: Path, tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file
+
     class Evil:
         def __reduce__(self) -> tuple[object, ...]:
             return os.system, (f"touch {tmp_path}/owned",)

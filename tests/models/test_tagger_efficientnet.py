@@ -11,14 +11,12 @@ from framed.analysis.tag_words import words
 from framed.errors import BadPhoto, Cancelled
 from framed.models.base import Context
 from framed.models.tagger_efficientnet import EfficientNetLite2
-
-skimage = pytest.importorskip("skimage")
-sklearn = pytest.importorskip("sklearn")
+from tests.installed import installed
 
 pytestmark = pytest.mark.models
 
-PICTURES = Path(skimage.__file__).parent / "data"
-SKLEARN = Path(sklearn.__file__).parent / "datasets" / "images"
+PICTURES = installed("skimage") / "data"
+SKLEARN = installed("sklearn") / "datasets" / "images"
 NAMES = ["coffee.png", "chelsea.png", "camera.png", "motorcycle_left.png", "astronaut.png", "page.png", "moon.png"]
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from framed.analysis import ram_words
@@ -20,8 +19,6 @@ from framed.models.convert_ramplus import DESCRIPTIONS, _convert
 from framed.models.convert_ramplus import convert as convert_published
 from framed.models.swin import SwinShape, encoder
 from framed.models.tagger_ramplus import FILE, SET, RamPlus, RamShape, reweighted
-
-timm = pytest.importorskip("timm")
 
 pytestmark = pytest.mark.models
 
@@ -36,6 +33,8 @@ def _one(name: str) -> float:
 
 def published(seed: int = 1) -> dict[str, Any]:
     """A checkpoint as its authors publish it: their names, the descriptions in one row, training's leftovers."""
+    import torch
+
     torch.manual_seed(seed)
     state = {f"visual_encoder.{name}": value for name, value in encoder(SMALL.swin).state_dict().items()}
     state = {name: torch.randn_like(value) * 0.2 + _one(name) for name, value in state.items()}
@@ -67,6 +66,8 @@ def published(seed: int = 1) -> dict[str, Any]:
 
 def installed(folder: Path, seed: int = 1) -> None:
     """What `framed models pull` leaves behind."""
+    import torch
+
     source, target = folder / "ram.pth", folder / SET / FILE
     target.parent.mkdir(parents=True)
     torch.save(published(seed), source)
@@ -123,6 +124,8 @@ def test_previews_are_read_and_squeezed_and_a_broken_one_is_named(model: RamPlus
 
 
 def test_all_descriptions_at_once_weigh_as_one_picture_after_another() -> None:
+    import torch
+
     torch.manual_seed(3)
     whole, labels, scale = torch.randn(4, 32), torch.randn(CLASSES, DESCRIPTIONS, 32), torch.tensor(2.66)
     looped = []
@@ -133,6 +136,9 @@ def test_all_descriptions_at_once_weigh_as_one_picture_after_another() -> None:
 
 
 def test_the_image_encoder_agrees_with_timms() -> None:
+    import timm
+    import torch
+
     shape = SwinShape(image_px=128, window=4, width=16, depths=(2, 2, 2, 2), heads=(1, 2, 4, 8))
     theirs = timm.models.swin_transformer.SwinTransformer(
         img_size=128, window_size=4, embed_dim=16, depths=shape.depths, num_heads=shape.heads, num_classes=0
@@ -157,6 +163,7 @@ def test_the_image_encoder_agrees_with_timms() -> None:
 
 
 def test_the_converted_file_is_half_precision_and_holds_the_tagger_alone(model: RamPlus, home: Path) -> None:
+    import torch
     from safetensors import safe_open
 
     with safe_open(home / SET / FILE, framework="pt") as file:
@@ -168,6 +175,8 @@ def test_the_converted_file_is_half_precision_and_holds_the_tagger_alone(model: 
 
 @pytest.mark.parametrize("lost", ["label_embed", "fc.weight", "image_proj.bias", "visual_encoder.norm.weight"])
 def test_a_checkpoint_that_lacks_something_is_refused_when_converted(tmp_path: Path, lost: str) -> None:
+    import torch
+
     checkpoint = published()
     del checkpoint["model"][lost]
     torch.save(checkpoint, tmp_path / "ram.pth")
@@ -176,6 +185,8 @@ def test_a_checkpoint_that_lacks_something_is_refused_when_converted(tmp_path: P
 
 
 def test_a_checkpoint_of_another_size_is_refused(tmp_path: Path) -> None:
+    import torch
+
     torch.save(published(), tmp_path / "ram.pth")
     with pytest.raises(ValueError, match="another size"):
         convert_published(tmp_path / "ram.pth", tmp_path / "out.safetensors")

@@ -7,13 +7,12 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image, ImageDraw
 from pydantic import BaseModel, Field
-from skimage import data as samples
 
 from framed.errors import UnknownFrame
 from framed.web.ports import FrameState, PictureFile, PictureFormat, ServerEvent, Show
+from tests.installed import sample
 
 ADMIN = "admin-token-0123456789abcdef"
 KITCHEN = "kitchen-token-0123456789"
@@ -234,7 +233,7 @@ class Vitals:
 
 def picture(number: int, size: tuple[int, int] = (320, 200)) -> Image.Image:
     """One of a few real pictures, marked so that each number is another file."""
-    sources = (samples.astronaut, samples.coffee, samples.chelsea, samples.rocket)
-    image = Image.fromarray(np.asarray(sources[number % len(sources)]())).convert("RGB").resize(size)
+    sources = ("astronaut.png", "coffee.png", "chelsea.png", "rocket.jpg")
+    image = sample(sources[number % len(sources)]).resize(size)
     ImageDraw.Draw(image).rectangle((0, 0, 4 + number % 200, 4), fill=(number % 256, 40, 90))
     return image
