@@ -11,12 +11,13 @@ from typing import Any, ClassVar, Literal, Protocol
 
 from framed.errors import Cancelled, FramedError
 
-HostKind = Literal["cpu", "light", "model"]
+HostKind = Literal["cpu", "light", "model", "apart"]
 """Which child process runs a backend.
 
 ``cpu``: several disposable processes under resource limits; they decode and render, and read untrusted bytes.
 ``light``: one small process without torch, for what must answer at once (text embedding, place names).
 ``model``: one process per device; it holds the torch models.
+``apart``: one process per backend, under the Python of an environment of its own, with the limits of ``cpu``.
 """
 
 Where = HostKind | Literal["daemon"]

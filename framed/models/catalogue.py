@@ -64,6 +64,7 @@ BACKENDS: tuple[Entry, ...] = (
     _openclip("query_embedding", "fast", "FastTexts", "openclip-vit-b-16-siglip2-webli"),
     _openclip("query_embedding", "small", "SmallTexts", "openclip-vit-b-32-laion2b-s34b-b79k"),
     Entry("text_embedding", "minilm", "framed.models.text_minilm:MiniLM", "light", "all-minilm-l6-v2"),
+    Entry("ocr", "paddleocr", "framed.models.ocr_paddleocr:PaddleOcr", "apart", "pp-ocrv6-medium"),
     Entry("ocr", "rapidocr", "framed.models.ocr_rapidocr:RapidOcr", "cpu", "pp-ocrv6-small"),
     Entry("faces", "insightface", "framed.models.faces_insightface:InsightFaces", "model", "arcface-w600k-r50"),
     Entry("faces", "dlib", "framed.models.faces_dlib:DlibFaces", "cpu", "dlib-resnet-v1"),

@@ -12,6 +12,7 @@ import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import structlog
@@ -24,6 +25,8 @@ from framed.models.wire import LENGTH, WireError, body_length, decode, encode
 
 log = structlog.get_logger(__name__)
 
+_HOST = "framed.models.host"
+_APART = Path(__file__).with_name("apart.py")
 _READY_S = 60.0
 _CANCEL_GRACE_S = 3.0
 _STOP_GRACE_S = 2.0
@@ -66,10 +69,12 @@ class Launch:
     budget_mb: int = 0
     keep: tuple[str, ...] = ()
     unload_after: tuple[tuple[str, float], ...] = ()
+    python: str = ""
+    """Of another environment than framed's own."""
 
     def command(self, fd: int) -> list[str]:
         return [
-            *(sys.executable, "-P", "-m", "framed.models.host"),
+            *((self.python, "-P", "-s", str(_APART)) if self.python else (sys.executable, "-P", "-m", _HOST)),
             *("--kind", self.kind, "--fd", str(fd), "--parent", str(os.getpid())),
             *("--device", self.device, "--threads", str(self.threads)),
             *("--address-space-mb", str(self.address_space_mb), "--budget-mb", str(self.budget_mb)),
@@ -84,9 +89,10 @@ class Launch:
             if name in _ENVIRONMENT or name in _HUB_FOLDERS or name.startswith(_ENVIRONMENT_PREFIXES)
         }
         threads = str(self.threads)
+        if not self.python:
+            kept["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if os.path.isabs(path))
         return {
             **kept,
-            "PYTHONPATH": os.pathsep.join(path for path in sys.path if os.path.isabs(path)),
             "PYTHONUNBUFFERED": "1",
             "PYTHONFAULTHANDLER": "1",
             "OMP_NUM_THREADS": threads,

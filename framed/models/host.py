@@ -27,7 +27,6 @@ from typing import Any, NoReturn
 
 from framed.errors import FramedError
 from framed.models.base import Backend, Context, OutOfMemory, backend_class
-from framed.models.devices import has_driver
 from framed.models.sandbox import confine, die_with, settle
 from framed.models.wire import LENGTH, WireError, body_length, decode, encode
 
@@ -315,6 +314,8 @@ def _resolved(device: str) -> str:
     """The torch device `auto` stands for; torch is imported only where a driver is there to be asked."""
     if device != "auto":
         return device
+    from framed.models.devices import has_driver  # a host apart has not all that framed has
+
     if not has_driver():
         return "cpu"
     if importlib.util.find_spec("torch") is None:
@@ -331,7 +332,7 @@ def _task_of(key: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Compute host of framed; started by the daemon only.")
-    parser.add_argument("--kind", choices=("cpu", "light", "model"), required=True)
+    parser.add_argument("--kind", choices=("cpu", "light", "model", "apart"), required=True)
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--parent", type=int, required=True)
     parser.add_argument("--device", default="cpu")
@@ -343,7 +344,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     die_with(given.parent)
     settle(niceness=0 if given.kind == "light" else _NICENESS)
-    if given.kind == "cpu":
+    if given.kind in ("cpu", "apart"):
         confine(given.address_space_mb)
     after = {task: float(seconds) for task, _, seconds in (said.partition("=") for said in given.unload_after)}
     models = Models(given.device, given.threads, given.budget_mb, given.keep, after)

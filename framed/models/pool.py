@@ -16,9 +16,10 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field
 
 from framed.errors import HostCrashed, TimedOut, Unavailable
+from framed.models import weights
 from framed.models.base import Call, HostKind, OutOfMemory, Progress
 from framed.models.batches import halves, joined
-from framed.models.catalogue import PACKAGED, Catalogue
+from framed.models.catalogue import PACKAGED, Catalogue, Entry
 from framed.models.child import Child, Ending, HostDied, Launch
 from framed.models.devices import has_driver
 
@@ -29,6 +30,8 @@ _ATTEMPTS = 2
 _DEVICE_CRASHES = 3
 _DEVICE_WINDOW_S = 600.0
 _DEVICE_REST_S = 1800.0
+_APART_ADDRESS_SPACE_MB = 8192
+_APART_RSS_MB = 3072
 
 
 class ComputeSettings(BaseModel):
@@ -140,6 +143,8 @@ class _Lane:
     """The hosts of one kind, the calls that wait for one, interactive ones apart."""
 
     kind: HostKind
+    name: str
+    """The kind, but for hosts apart: these are of one backend each."""
     limit: int
     idle_s: float
     room: asyncio.Semaphore
@@ -172,7 +177,7 @@ class _Lane:
 
     def free_name(self) -> str:
         taken = {child.name for child in self.children}
-        return next(name for n in range(1, self.limit + 2) if (name := f"{self.kind}-{n}") not in taken)
+        return next(name for n in range(1, self.limit + 2) if (name := f"{self.name}-{n}") not in taken)
 
 
 class HostPool:
@@ -192,7 +197,7 @@ class HostPool:
         self._settings = settings or ComputeSettings()
         self._catalogue = catalogue
         self._on_event = on_event
-        self._lanes: dict[HostKind, _Lane] = {}
+        self._lanes: dict[str, _Lane] = {}
         self._tending: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[None]] = set()
         self._running = False
@@ -213,7 +218,8 @@ class HostPool:
             ("model", 1, settings.idle_unload_s),
         )
         self._lanes = {
-            kind: _Lane(kind, limit, idle_s, asyncio.Semaphore(settings.queue_limit)) for kind, limit, idle_s in sizes
+            kind: _Lane(kind, kind, limit, idle_s, asyncio.Semaphore(settings.queue_limit))
+            for kind, limit, idle_s in sizes
         }
         self._running = True
         self._tending = asyncio.create_task(self._tend(), name="compute hosts")
@@ -243,7 +249,7 @@ class HostPool:
             raise Unavailable("The compute hosts are not running.")
         if entry.host == "daemon":
             raise Unavailable(f"{call.backend} does {call.task} without a compute host.")
-        lane = self._lanes[entry.host]
+        lane = self._lane(entry)
         what = " ".join(filter(None, (f"{call.task}/{call.backend}", call.label)))
         message = {
             "key": _instance_key(call),
@@ -255,6 +261,12 @@ class HostPool:
             return await self._fitted(lane, call, what, message, progress)
         async with lane.room:
             return await self._fitted(lane, call, what, message, progress)
+
+    def _lane(self, entry: Entry) -> _Lane:
+        if entry.host == "apart" and entry.backend not in self._lanes:
+            room = asyncio.Semaphore(self._settings.queue_limit)
+            self._lanes[entry.backend] = _Lane("apart", entry.backend, 1, self._settings.idle_unload_s, room)
+        return self._lanes[entry.backend if entry.host == "apart" else entry.host]
 
     async def _fitted(
         self, lane: _Lane, call: Call, what: str, message: dict[str, Any], progress: Progress | None
@@ -350,8 +362,12 @@ class HostPool:
         ]
 
     def let_go(self, backend: str) -> None:
-        """Free hosts that hold a model of this backend unload what they hold; it is loaded again when it is wanted."""
+        """Free hosts that hold a model of this backend unload what they hold; it is loaded again when it is wanted.
+        One apart ends: its very Python is about to go."""
         for lane in self._lanes.values():
+            if lane.kind == "apart" and lane.name == backend:
+                self._later(self._renew(lane))
+                continue
             for child in lane.free:
                 if any(key.partition("#")[0].rpartition("/")[2] == backend for key in child.loaded):
                     child.unload(0.0)
@@ -361,9 +377,9 @@ class HostPool:
         since = time.monotonic() - seconds
         return dict(Counter(kind for at, kind in self._restarted if at > since))
 
-    def queued(self) -> dict[HostKind, int]:
-        """How many calls wait for a host of each kind."""
-        return {kind: lane.waiting for kind, lane in self._lanes.items()}
+    def queued(self) -> dict[str, int]:
+        """How many calls wait for a host of each kind, or of a backend apart."""
+        return {name: lane.waiting for name, lane in self._lanes.items()}
 
     async def _acquire(self, lane: _Lane, key: str, interactive: bool, *, again: bool) -> Child:
         """The host that is this call's until `_release`. A call whose host died goes to the head of its line."""
@@ -385,8 +401,9 @@ class HostPool:
         settings = self._settings
         if child.state == "stopping":
             return
-        spent = child.calls >= settings.cpu_recycle_calls or child.rss_mb >= settings.cpu_recycle_rss_mb
-        if not self._running or (lane.kind == "cpu" and spent):
+        most_mb = _APART_RSS_MB if lane.kind == "apart" else settings.cpu_recycle_rss_mb
+        spent = child.calls >= settings.cpu_recycle_calls or child.rss_mb >= most_mb
+        if not self._running or (lane.kind in ("cpu", "apart") and spent):
             self._later(child.close())
         else:
             lane.free[child] = time.monotonic()
@@ -404,7 +421,7 @@ class HostPool:
             return
         starting = sum(child.state == "starting" for child in lane.children)
         for _ in range(min(lane.waiting - starting, lane.limit - len(lane.children))):
-            child = Child(lane.free_name(), self._launch(lane.kind), lambda *end: self._ended(lane, *end))
+            child = Child(lane.free_name(), self._launch(lane.kind, lane.name), lambda *end: self._ended(lane, *end))
             lane.children.append(child)
             self._later(self._bring_up(lane, child))
 
@@ -418,8 +435,12 @@ class HostPool:
         lane.free[child] = time.monotonic()
         self._match(lane)
 
-    def _launch(self, kind: HostKind) -> Launch:
+    def _launch(self, kind: HostKind, name: str = "") -> Launch:
         settings = self._settings
+        if kind == "apart":
+            threads = self._lanes["cpu"].limit  # as many as would decode: by then the library is read
+            python = str(weights.python(name))
+            return Launch(kind, threads=threads, address_space_mb=_APART_ADDRESS_SPACE_MB, python=python)
         if kind == "cpu":
             return Launch(kind, address_space_mb=settings.cpu_address_space_mb)
         if kind == "light":

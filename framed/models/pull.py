@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import importlib.util
 import json
 import os
 import shutil
@@ -23,10 +24,10 @@ from typing import Any
 import structlog
 
 from framed.errors import Busy, Unavailable
-from framed.models import weights
+from framed.models import environment, weights
 from framed.models.convert import convert
-from framed.models.download import Damaged, Downloader, Fetched, NotThere, Wanted, gigabytes, hash_of, safe
-from framed.models.weights import File, Weights
+from framed.models.download import OFFLINE, Damaged, Downloader, Fetched, NotThere, Wanted, gigabytes, hash_of, safe
+from framed.models.weights import Environment, File, Weights
 
 log = structlog.get_logger(__name__)
 
@@ -80,12 +81,14 @@ class Puller:
             manifest = weights.read_manifest(name)
             if manifest is None:
                 raise Unavailable(f"The weights {name} are not here: framed models pull {name}")
+            home = weights.folder() / name
             loop = asyncio.get_running_loop()
 
             def told(done: int, total: int, what: str) -> None:
                 loop.call_soon_threadsafe(report, done, total, what)
 
-            return await asyncio.to_thread(_verify, weights.folder() / name, manifest["files"], told)
+            damaged = await asyncio.to_thread(_verify, home, manifest["files"], told)
+            return damaged + (await _broken(home, manifest["environment"]) if manifest.get("environment") else [])
 
     async def remove(self, name: str) -> int:
         """The bytes that are free now."""
@@ -136,16 +139,19 @@ class _Work:
         todo = [file for file in self._wanted.files if not all(name in here or name in notes for name in file.kept)]
         # What is converted or unpacked lies there twice for a while.
         room = sum((file.size or file.about) * (2 if file.by or file.members else 1) for file in todo)
-        self._downloader.room(self._folder, room - _begun(self._new), self._wanted.title)
-        self._done = self._wanted.size - sum(file.size or file.about for file in todo)
+        wanted = await asyncio.to_thread(self._environment_wanted)
+        building = wanted.about if wanted else 0
+        self._downloader.room(self._folder, room + building - _begun(self._new), self._wanted.title)
+        self._done = self._wanted.size - building - sum(file.size or file.about for file in todo)
         for file in todo:
             notes |= await self._bring(file)
             await asyncio.to_thread(self._remember, notes)
             self._done += file.size or file.about
+        made = await self._make(wanted) if wanted else None
         facts = {name: fact for name, fact in (here | notes).items() if fact}
-        await asyncio.to_thread(self._settle, facts, list(notes))
+        await asyncio.to_thread(self._settle, facts, list(notes), made)
         pins = Pins(self._served or self._revision, self._pins)
-        size = sum(fact["size"] for fact in facts.values())
+        size = sum(fact["size"] for fact in facts.values()) + (made["size"] if made else 0)
         log.info("weights are here", weights=self._wanted.name, bytes=size, fetched=self._fetched)
         return Pulled(self._fetched, size, pins, self._published)
 
@@ -181,6 +187,8 @@ class _Work:
         """The files that come of it, in `.new`: {name: {"size", "sha256"}}; an empty fact where the hub lacks it."""
         target = self._new / safe(file.name)
         await asyncio.to_thread(target.parent.mkdir, parents=True, exist_ok=True)
+        if file.package:
+            return {file.name: await asyncio.to_thread(_carried, file, target)}
         try:
             fetched = await self._downloader.fetch(self._address(file), target, self._told(file))
         except NotThere:
@@ -195,6 +203,35 @@ class _Work:
             self._report(self._done + fetched.size, self._wanted.size, f"converting {file.name}")
             return {file.becomes: await self._convert(file.by, target, self._new / safe(file.becomes))}
         return {file.name: {"size": fetched.size, "sha256": fetched.sha256}}
+
+    def _environment_wanted(self) -> Environment | None:
+        """The environment that is still to be made."""
+        wanted = self._wanted.environment
+        fact = (weights.read_manifest(self._wanted.name) or {}).get("environment")
+        if wanted and environment.up_to_date(wanted, fact) and os.access(weights.python(self._wanted.name), os.X_OK):
+            return None
+        return wanted
+
+    async def _make(self, wanted: Environment) -> dict[str, Any]:
+        hub, before = self._downloader.hub, self._done
+        wheels = hub.folder / self._wanted.name / "wheels" if hub.folder else None
+        if wheels is not None and not await asyncio.to_thread(wheels.is_dir):
+            wheels = None
+        if wheels is None and hub.offline:
+            raise Unavailable(OFFLINE)
+
+        def told(size: int) -> None:
+            self._report(before + min(size, wanted.about), self._wanted.size, "installing Python packages")
+
+        made = await environment.make(
+            wanted,
+            self._new / weights.ENVIRONMENT,
+            what=self._wanted.title,
+            wheels=wheels,
+            report=told,
+        )
+        self._fetched += made["size"]
+        return made
 
     async def _convert(self, by: str, source: Path, target: Path) -> dict[str, Any]:
         await convert(by, source, target)
@@ -232,16 +269,25 @@ class _Work:
         if fetched.revision and file.repo is None and not _is_commit(self._wanted.revision):
             self._served = fetched.revision
 
-    def _settle(self, facts: dict[str, Any], new: Sequence[str]) -> None:
+    def _settle(self, facts: dict[str, Any], new: Sequence[str], made: dict[str, Any] | None) -> None:
         """The set is taken apart and whole again within a moment; the manifest is what makes it so."""
-        if any(facts.get(name) for name in new):
+        kept = made or (weights.read_manifest(self._wanted.name) or {}).get("environment")
+        if made or any(facts.get(name) for name in new):
             (self._folder / weights.MANIFEST).unlink(missing_ok=True)
+        if made:
+            place = self._folder / weights.ENVIRONMENT
+            if place.exists():
+                os.replace(place, self._new / "before")
+            os.replace(self._new / weights.ENVIRONMENT, place)
         for name in new:
             if facts.get(name):
                 target = self._folder / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(self._new / name, target)
-        weights.write_manifest(self._wanted.name, self._served or self._revision, facts, listed=self._wanted.revision)
+        listed = self._wanted.revision
+        weights.write_manifest(
+            self._wanted.name, self._served or self._revision, facts, listed=listed, environment=kept
+        )
         shutil.rmtree(self._new, ignore_errors=True)
         _sweep(self._folder, facts)
 
@@ -333,9 +379,34 @@ def _verify(folder: Path, files: dict[str, Any], report: Report) -> list[Damage]
     return damaged
 
 
+def _carried(file: File, target: Path) -> dict[str, Any]:
+    """A file out of a package of framed's own environment."""
+    spec = importlib.util.find_spec(file.package or "")
+    places = (spec.submodule_search_locations if spec else None) or []
+    source = next((found for place in places if (found := Path(place, file.path or file.name)).is_file()), None)
+    if source is None:
+        raise Unavailable(
+            f"The Python package {file.package} does not hold {file.path or file.name}; reinstall framed."
+        )
+    shutil.copyfile(source, target)
+    return _fact(target)
+
+
+async def _broken(home: Path, fact: dict[str, Any]) -> list[Damage]:
+    """An environment whose modules do not import is set aside, as a damaged file is."""
+    why = await environment.problem(fact["modules"], home / weights.ENVIRONMENT / "bin" / "python")
+    if why:
+        with contextlib.suppress(OSError):  # gone, or its disk refuses: either way nothing runs it
+            (home / weights.ENVIRONMENT).rename(home / f"{weights.ENVIRONMENT}.damaged")
+    return [Damage(weights.ENVIRONMENT, why)] if why else []
+
+
 def _sweep(folder: Path, facts: dict[str, Any]) -> None:
     """What is of no use any more: files of an earlier revision, damaged ones set aside."""
+    shutil.rmtree(folder / f"{weights.ENVIRONMENT}.damaged", ignore_errors=True)
     for path in folder.rglob("*"):
+        if weights.ENVIRONMENT == path.relative_to(folder).parts[0]:
+            continue
         if path.is_file() and str(path.relative_to(folder)) not in {*facts, weights.MANIFEST}:
             path.unlink(missing_ok=True)
 

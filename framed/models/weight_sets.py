@@ -6,7 +6,7 @@ with the one the hub says when it is fetched first; that one is pinned then.
 
 from __future__ import annotations
 
-from framed.models.weights import File, Licence, Weights
+from framed.models.weights import Environment, File, Licence, Weights
 
 APACHE = Licence("Apache-2.0", "https://www.apache.org/licenses/LICENSE-2.0")
 MIT = Licence("MIT", "https://opensource.org/license/mit")
@@ -50,6 +50,7 @@ _FLORENCE2_PROCESSOR = (
     File("vocab.json", about=798_000, optional=True),
     File("merges.txt", about=456_000, optional=True),
 )
+_PADDLEOCR_REC = "PaddlePaddle/PP-OCRv6_medium_rec_onnx"
 
 WEIGHTS: tuple[Weights, ...] = (
     Weights(
@@ -241,6 +242,38 @@ WEIGHTS: tuple[Weights, ...] = (
             ),
         ),
         INSIGHTFACE,
+    ),
+    Weights(
+        "paddleocr",
+        "PaddleOCR 3.7 with PP-OCRv6 medium",
+        "ocr",
+        "paddleocr",
+        "PaddlePaddle/PP-OCRv6_medium_det_onnx",
+        "main",
+        (
+            File("det/inference.onnx", path="inference.onnx", about=62_000_000),
+            File("det/inference.yml", path="inference.yml", about=1_000),
+            File("rec/inference.onnx", path="inference.onnx", repo=_PADDLEOCR_REC, revision="main", about=76_000_000),
+            File("rec/inference.yml", path="inference.yml", repo=_PADDLEOCR_REC, revision="main", about=150_000),
+            # Whether there is any text is asked of the small detector: that is what the threshold was found with.
+            File("glance/inference.onnx", package="rapidocr", path="models/PP-OCRv6_det_small.onnx", about=9_929_594),
+            File("glance/inference.yml", package="framed", path="models/data/ocr_glance.json", about=700),
+        ),
+        APACHE,
+        Environment(
+            (
+                "paddleocr>=3.7,<3.8",
+                "paddlex>=3.7,<3.8",
+                "onnxruntime>=1.20,<2",
+                "msgpack>=1.1,<2",
+                "pillow>=12.1,<14",
+                "pillow-heif>=1.3,<2",
+            ),
+            ("cv2", "paddleocr", "onnxruntime", "msgpack", "pillow_heif"),
+            # The same OpenCV without windows: the one that paddlex pins wants libGL, which a server does not have.
+            ("opencv-contrib-python-headless==4.10.0.84",),
+            about=800_000_000,
+        ),
     ),
 )
 

@@ -15,6 +15,7 @@ from typing import Any
 from framed.errors import Unavailable
 
 MANIFEST = "framed.json"
+ENVIRONMENT = "environment"
 _VARIABLE = "FRAMED_MODELS"
 
 
@@ -35,6 +36,7 @@ class File:
     `sha256` None: the hub says it, or else the first download does; from then on it is pinned. `about` is roughly how
     large a file is whose size is not known to the byte. `optional`: the hub may lack it. `path`, `repo` and `revision`
     are where it lies on the hub when not under its own name in the set's repo; `url` is for what lies outside the hub.
+    `package`: nothing is downloaded, a Python package of framed's own environment carries it at `path`.
     """
 
     name: str
@@ -46,6 +48,7 @@ class File:
     revision: str | None = None
     about: int = 0
     optional: bool = False
+    package: str | None = None
     members: tuple[File, ...] = ()
     """What is taken out of it; it is a zip then and is not kept."""
     becomes: str | None = None
@@ -61,8 +64,23 @@ class File:
 
 
 @dataclass(frozen=True)
+class Environment:
+    """Python packages that do not go with framed's own, as pip names them.
+
+    `over` is laid over them afterwards without what it wants itself. `modules` must import, or the environment is none.
+    `about` is what it takes of the disk.
+    """
+
+    packages: tuple[str, ...]
+    modules: tuple[str, ...]
+    over: tuple[str, ...] = ()
+    about: int = 0
+
+
+@dataclass(frozen=True)
 class Weights:
-    """A set of weights: `repo` at `revision` of the model hub, or files with addresses of their own."""
+    """A set of weights: `repo` at `revision` of the model hub, or files with addresses of their own; and the Python
+    environment they run in, where that is not framed's."""
 
     name: str
     title: str
@@ -72,11 +90,12 @@ class Weights:
     revision: str
     files: tuple[File, ...]
     licence: Licence
+    environment: Environment | None = None
 
     @property
     def size(self) -> int:
-        """Bytes to download, as far as they are known."""
-        return sum(file.size or file.about for file in self.files)
+        """Bytes to download, as far as they are known; of an environment, what it takes of the disk."""
+        return sum(file.size or file.about for file in self.files) + (self.environment.about if self.environment else 0)
 
 
 def use(folder: Path) -> None:
@@ -100,6 +119,8 @@ def missing(name: str) -> str | None:
             found = -1
         if found != facts["size"]:
             return f"Its weights are damaged ({file}): framed models verify {name}"
+    if manifest.get("environment") and not os.access(python(name), os.X_OK):
+        return f"The Python of its environment is gone: framed models pull {name}"
     return None
 
 
@@ -110,8 +131,14 @@ def path(name: str) -> Path:
     return folder() / name
 
 
+def python(name: str) -> Path:
+    """The Python of a set's own environment; whether it is there is for `missing` to say."""
+    return folder() / name / ENVIRONMENT / "bin" / "python"
+
+
 def read_manifest(name: str) -> dict[str, Any] | None:
-    """What was fetched: `{"revision": …, "files": {name: {"size": bytes, "sha256": hex}}}`; None: not (all) here."""
+    """What was fetched: `{"revision": …, "files": {name: {"size": bytes, "sha256": hex}}}`, and `"environment":
+    {"packages": […], "size": bytes}` where there is one; None: not (all) here."""
     try:
         found = json.loads((folder() / name / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -119,12 +146,19 @@ def read_manifest(name: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and isinstance(found.get("files"), dict) else None
 
 
-def write_manifest(name: str, revision: str, files: dict[str, dict[str, Any]], *, listed: str = "") -> None:
+def write_manifest(
+    name: str,
+    revision: str,
+    files: dict[str, dict[str, Any]],
+    *,
+    listed: str = "",
+    environment: dict[str, Any] | None = None,
+) -> None:
     """Declares a set whole. The rename is the one step at which it becomes so. `listed`: the revision that framed
     asked for, where the hub resolved it to another name."""
     target = folder() / name / MANIFEST
     draft = target.with_suffix(".new")
-    draft.write_text(
-        json.dumps({"revision": revision, "listed": listed or revision, "files": files}, indent=1), encoding="utf-8"
-    )
+    manifest = {"revision": revision, "listed": listed or revision, "files": files}
+    manifest |= {"environment": environment} if environment else {}
+    draft.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     os.replace(draft, target)
