@@ -59,6 +59,7 @@ class PreviewLook(LateStep):
             task=self.name,
             backend=chosen.backend,
             inputs=self.inputs(photos, paths),
+            options=await asyncio.to_thread(self.options, chosen),
             timeout_s=first_s + each_s * len(photos),
             label=photos[0].uid,
         )
@@ -67,6 +68,10 @@ class PreviewLook(LateStep):
     def inputs(self, photos: Sequence[PhotoWork], paths: list[bytes]) -> dict[str, Any]:
         """What the backend is given, beside the paths of the previews."""
         return {"paths": paths}
+
+    def options(self, chosen: Choice) -> dict[str, Any]:
+        """What the backend is loaded with. In a thread: it may look at a disk."""
+        return {}
 
     @abstractmethod
     def outcomes(self, photos: Sequence[PhotoWork], answer: dict[str, Any], chosen: Choice) -> list[Outcome]: ...

@@ -6,12 +6,20 @@ import importlib.util
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from framed.models.base import HostKind
-from framed.models.text_look import FINE_PX, GLANCE_PX, LIKELY, SURE, Pixels, Read, TextLook
+import structlog
+
+from framed.errors import Unavailable
+from framed.models.base import Context, HostKind
+from framed.models.ocr_scripts import Line, ScriptReader, read_again, unmixed
+from framed.models.text_look import FINE_PX, GLANCE_PX, LIKELY, Pixels, Read, TextLook
+
+log = structlog.get_logger(__name__)
 
 
 class RapidOcr(TextLook):
-    """It reads Latin, Greek, Chinese and Japanese writing; lines in other scripts come out as no lines."""
+    """It reads Latin, Greek, Chinese and Japanese writing; and those of the option `scripts`, names of
+    `ocr_scripts.SCRIPTS`, whose weights must be here. What it makes of other scripts it is mostly not `SURE` of, but
+    МОСКВА is MOCKBA to it, and Hebrew letters may be Latin ones."""
 
     name: ClassVar[str] = "rapidocr"
     host: ClassVar[HostKind] = "cpu"
@@ -35,7 +43,6 @@ class RapidOcr(TextLook):
         self._reader = RapidOCR(
             params={
                 "Global.log_level": "error",
-                "Global.text_score": SURE,
                 "Global.max_side_len": FINE_PX,
                 "Det.limit_type": "max",
                 "EngineConfig.onnxruntime.intra_op_num_threads": 1,
@@ -43,6 +50,11 @@ class RapidOcr(TextLook):
             }
         )
         self._detector: Any = self._reader._load_det_model()
+        self._others = _readers(options.get("scripts", []))
+
+    def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
+        """With `"scripts"`: those that could be read beside its own, a space between them."""
+        return super().run(inputs, context) | {"scripts": " ".join(reader.script for reader in self._others)}
 
     def likely(self, bgr: Pixels) -> bool:
         self._detector.limit_side_len = GLANCE_PX
@@ -50,11 +62,29 @@ class RapidOcr(TextLook):
         return ready is not None and bool(self._detector.session(ready).max() >= LIKELY)
 
     def read(self, bgr: Pixels, side: int) -> Iterable[Read]:
+        from rapidocr.utils.process_img import map_boxes_to_original
+
         self._detector.limit_side_len = side
-        found = self._reader(bgr)
-        if getattr(found, "txts", None) is None or found.boxes is None:
+        small, how = self._reader.preprocess_img(bgr)
+        detected, turned, read, _ = self._reader.run_ocr_steps(small, how)
+        if detected.boxes is None or read.txts is None:
             return []
-        return zip(found.txts, found.scores, found.boxes, strict=True)
+        lines = [Line(unmixed(text), float(score)) for text, score in zip(read.txts, read.scores, strict=True)]
+        if self._others:
+            lines = read_again(lines, turned.img_list, self._others)
+        corners = map_boxes_to_original(detected.boxes, how, *bgr.shape[:2])
+        return [(line.text, line.score, box) for line, box in zip(lines, corners, strict=True)]
 
     def unload(self) -> None:
-        del self._reader, self._detector
+        del self._reader, self._detector, self._others
+
+
+def _readers(scripts: Iterable[str]) -> list[ScriptReader]:
+    """One that cannot be had costs its own script and no other."""
+    found = []
+    for script in scripts:
+        try:
+            found.append(ScriptReader(script))
+        except Unavailable as error:
+            log.warning("a script cannot be read", script=script, problem=error.message)
+    return found

@@ -5,6 +5,7 @@ from typing import Any
 
 from framed.analysis.look import PreviewLook
 from framed.analysis.step import Outcome
+from framed.models import ocr_scripts
 from framed.models.catalogue import Choice
 from framed.store.photos import PhotoWork
 
@@ -20,6 +21,10 @@ class OcrStep(PreviewLook):
     def together(self, chosen: Choice) -> int:
         return 1
 
+    def options(self, chosen: Choice) -> dict[str, Any]:
+        """Scripts whose weights are there are read without being asked for; a reader with more of them is another."""
+        return {"scripts": list(ocr_scripts.here())} if chosen.backend == "rapidocr" else {}
+
     def inputs(self, photos: Sequence[PhotoWork], paths: list[bytes]) -> dict[str, Any]:
         return {"path": paths[0], "original": _original(photos[0])}
 
@@ -27,7 +32,13 @@ class OcrStep(PreviewLook):
         (photo,) = photos
         text = " ".join(line["text"] for line in answer["lines"])[:_MOST_CHARACTERS]
         before = photo.results.get("ocr", {}).get("text", "")
-        result = {"text": text, "lines": answer["lines"], "looked": answer["looked"], "backend": chosen.backend}
+        result = {
+            "text": text,
+            "lines": answer["lines"],
+            "looked": answer["looked"],
+            "scripts": answer.get("scripts", ""),
+            "backend": chosen.backend,
+        }
         return [Outcome("completed", result, refresh=("description", "text_embedding") if text != before else ())]
 
 
