@@ -478,3 +478,50 @@ async def test_the_console_never_scrolls_sideways(house: House, page: Page, widt
     await page.evaluate("document.querySelector('#chips button').click()")
     await page.wait_for("document.querySelectorAll('#results .result').length === 6")
     assert await page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+FAINT = """(() => {
+  const parts = colour => colour.match(/[\\d.]+/g).map(Number).concat(1).slice(0, 4);
+  const over = (top, below) => [0, 1, 2].map(i => top[i] * top[3] + below[i] * (1 - top[3])).concat(1);
+  const linear = v => (v /= 255) <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) => .2126 * linear(r) + .7152 * linear(g) + .0722 * linear(b);
+  const ground = one => {
+    const layers = [];
+    for (; one; one = one.parentElement) { layers.push(parts(getComputedStyle(one).backgroundColor)); }
+    return layers.reverse().reduce((below, top) => over(top, below), [255, 255, 255, 1]);
+  };
+  const waits = one => one.placeholder && !one.value;
+  const written = one => waits(one) || [...one.childNodes].some(node => node.nodeType === 3 && node.data.trim());
+  const exempt = '.unseen, .skip, :disabled, option, noscript';
+  const seen = one => one.checkVisibility({ opacityProperty: true, visibilityProperty: true }) && !one.closest(exempt);
+  return [...document.querySelectorAll('body *')].filter(one => seen(one) && written(one)).map(one => {
+    const style = getComputedStyle(one, waits(one) ? '::placeholder' : null), below = ground(one);
+    const ends = [light(over(parts(style.color), below)), light(below)].sort((a, b) => b - a);
+    const size = parseFloat(style.fontSize), large = size >= 24 || size >= 18.66 && style.fontWeight >= 700;
+    const ratio = (ends[0] + .05) / (ends[1] + .05);
+    return [ratio, large ? 3 : 4.5, one.id || one.className || one.tagName, one.innerText || one.placeholder];
+  }).filter(([ratio, least]) => ratio < least).map(one => one.join(' '));
+})()"""
+"""What is written on the page and too faint for its ground: under 4.5 : 1, large text under 3 : 1 (WCAG AA)."""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_everything_written_can_be_read_in_light_and_in_dark(house: House, page: Page, scheme: str) -> None:
+    furnish(house)
+    house.gate.change("hall", late=True, error="The file is broken.")
+    await page.scheme(scheme)
+    await sign_in(house, page)
+    await page.evaluate("document.querySelector('#chips button').click()")
+    await page.wait_for("document.querySelectorAll('#results .result').length === 6")
+    await page.wait_for("!document.getElementById('trouble').hidden && document.getElementById('jobs').innerText")
+    await page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+    assert await page.evaluate(FAINT) == []
+    for dialog in await page.evaluate("[...document.querySelectorAll('dialog')].map(one => one.id)"):
+        await page.evaluate(f"document.getElementById('{dialog}').showModal()")
+        assert await page.evaluate(FAINT) == [], dialog
+        await page.evaluate(f"document.getElementById('{dialog}').close()")
+    for address in ("/login", "/nowhere"):
+        await page.send("Network.clearBrowserCookies")
+        await page.navigate(house.at(address))
+        await page.wait_for("document.readyState === 'complete' && document.body.innerText")
+        assert await page.evaluate(FAINT) == [], address
