@@ -1,13 +1,17 @@
 """Has photos looked at again by a better backend, or because somebody asked for the slower looks anew."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 
 import structlog
+from sqlalchemy import Connection
 
 from framed.analysis.late import LateSteps
 from framed.analysis.reanalysis import Pipeline
 from framed.analysis.step import dependents
+from framed.models import ocr_scripts
+from framed.models.text_look import GLANCE_PX
 from framed.store import late as rows
 from framed.store.database import Database
 
@@ -29,28 +33,42 @@ class Renewal:
         """What another backend than this one found is looked for again; how many photos. For a task of `FOLLOWING`."""
         if task not in FOLLOWING:
             return 0
-        stale = [task, *dependents(self._pipeline.steps, {task})] if task in self._own() else [task]
-        count = 0
-        while done := await self._database.write(
-            partial(
-                rows.drop_by_another, step=task, backend=backend, stale=stale, reopen=task in self._own(), limit=_CHUNK
-            )
-        ):
-            count += done
-            self._wake()
+        if task == "ocr":
+            await self.read_more()
+        own = task in self._own()
+        stale = [task, *dependents(self._pipeline.steps, {task})] if own else [task]
+        redo = partial(rows.redo_by_another, step=task, backend=backend, stale=stale, reopen=own, limit=_CHUNK)
+        count = await self._each_chunk(lambda c, after: redo(c, after=after))
         if count:
             log.info("photos are looked at again by another backend", step=task, backend=backend, photos=count)
         return count
 
-    async def forget(self, steps: Sequence[str], uid: str | None) -> int:
-        """What these late steps found, of one photo or of all; how many photos get them anew."""
+    async def read_more(self) -> int:
+        """What looked like text before the weights for a script came is looked at again; how many photos."""
+        scripts = await asyncio.to_thread(ocr_scripts.here)
+        if not scripts:
+            return 0
+        unread = partial(rows.ask_unread, scripts=scripts, looked=GLANCE_PX, limit=_CHUNK)
+        count = await self._each_chunk(lambda c, after: unread(c, after=after))
+        if count:
+            log.info("photos are read again, in more scripts", scripts=scripts, photos=count)
+        return count
+
+    async def ask_anew(self, steps: Sequence[str], uid: str | None, since: float) -> int:
+        """What these late steps found before `since`, of one photo or of all, is looked for again; of how many photos.
+
+        It may be broken off and begun again: what is to be done again is in the rows, and so is what was since.
+        """
+        anew = partial(rows.ask_anew, steps=steps, uid=uid, since=since, limit=_CHUNK)
+        return await self._each_chunk(lambda c, after: anew(c, after=after))
+
+    async def _each_chunk(self, write: Callable[[Connection, int], list[int]]) -> int:
+        """Calls it in small writes, so that others come between, until it gives no ids; how many it gave."""
         count, after = 0, 0
-        while True:
-            ids = await self._database.write(partial(rows.drop, steps=steps, uid=uid, after=after, limit=_CHUNK))
-            if not ids:
-                self._wake()
-                return count
+        while ids := await self._database.write(lambda c, after=after: write(c, after)):  # type: ignore[misc]
             count, after = count + len(ids), ids[-1]
+            self._wake()
+        return count
 
     def late_names(self) -> list[str]:
         return [step.name for step in self._late().steps]

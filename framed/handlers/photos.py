@@ -21,9 +21,9 @@ from framed.frames.publish import iso
 from framed.jobs import Job, JobQueue, Progress
 from framed.library.scanner import Scanner
 from framed.playlists.ask import Asker, item_payload
-from framed.playlists.explain import speech
 from framed.playlists.index import LibraryIndex
 from framed.playlists.similar import By, Lookalikes
+from framed.playlists.spoken import speech
 from framed.playlists.vocabulary import Names
 from framed.router import Accepted, Request, answers
 from framed.store import overview, traits
@@ -328,9 +328,9 @@ class PhotoHandler:
         late = self._renewal.late_names()
         if wish["step"] in late:
             # The slower looks may take days: the answer is that they are asked for, `framed/library` says how far.
-            return {"photos": await self._renewal.forget([wish["step"]], wish["photo"])}
+            return {"photos": await self._renewal.ask_anew([wish["step"]], wish["photo"], wish["since"])}
         if wish["step"] is None:
-            await self._renewal.forget(late, wish["photo"])
+            await self._renewal.ask_anew(late, wish["photo"], wish["since"])
         again = Reanalysis(database=self._database, pipeline=self._pipeline)
         return await again.run(step=wish["step"], photo=wish["photo"], since=wish["since"], progress=progress)
 

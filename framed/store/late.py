@@ -108,29 +108,56 @@ def _done(step: str, version: int, attempts: int) -> ColumnElement[bool]:
     return and_(photo_steps.c.step == step, photo_steps.c.version >= version, not_(again))
 
 
-def drop_by_another(
-    connection: Connection, *, step: str, backend: str, stale: Sequence[str], reopen: bool, limit: int
-) -> int:
-    """Forgets the steps `stale` of photos whose `step` was done by another backend than this; of how many photos.
+def redo_by_another(
+    connection: Connection, *, step: str, backend: str, stale: Sequence[str], reopen: bool, after: int, limit: int
+) -> list[int]:
+    """The next photos above id `after` whose `step` was done by another backend than this lack the steps `stale`;
+    their ids, in order.
 
-    `reopen` marks them as unfinished, for the pipeline; late steps find what they lack by themselves.
+    `reopen` forgets what was found and marks them as unfinished, for the pipeline; late steps find what is out of date
+    by themselves, and what was found holds until then.
     """
     other = photo_steps.c.result["backend"].as_string() != backend
-    query = select(photo_steps.c.photo_id).where(photo_steps.c.step == step, other).limit(limit)
-    ids = list(connection.execute(query).scalars())
-    connection.execute(delete(photo_steps).where(photo_steps.c.photo_id.in_(ids), photo_steps.c.step.in_(list(stale))))
-    if reopen:
-        connection.execute(
-            update(photos).where(photos.c.id.in_(ids), photos.c.state.in_(SHOWN)).values(state="pending")
-        )
-    return len(ids)
+    theirs = (photo_steps.c.step == step, photo_steps.c.photo_id > after, photo_steps.c.version > 0)
+    query = select(photo_steps.c.photo_id).where(*theirs, other).order_by(photo_steps.c.photo_id)
+    ids: list[int] = list(connection.execute(query.limit(limit)).scalars())
+    these = photo_steps.c.step.in_(list(stale))
+    if not reopen:
+        _outdate(connection, ids, these)
+        return ids
+    connection.execute(delete(photo_steps).where(photo_steps.c.photo_id.in_(ids), these))
+    connection.execute(update(photos).where(photos.c.id.in_(ids), photos.c.state.in_(SHOWN)).values(state="pending"))
+    return ids
 
 
-def drop(connection: Connection, *, steps: Sequence[str], uid: str | None, after: int, limit: int) -> list[int]:
-    """Forgets these steps of the next photos above id `after`; their ids, in order."""
+def ask_unread(connection: Connection, *, scripts: Sequence[str], looked: int, after: int, limit: int) -> list[int]:
+    """The next photos above id `after` that were looked at for text more closely than `looked` pixels, which is where
+    something like it was seen, before all of these scripts could be read: they lack the step ocr again. Their ids, in
+    order."""
+    read = func.coalesce(photo_steps.c.result["scripts"].as_string(), "")
+    close = photo_steps.c.result["looked"].as_integer() > looked
+    seen = and_(photo_steps.c.step == "ocr", photo_steps.c.version > 0, photo_steps.c.photo_id > after, close)
+    known = connection.execute(select(read).where(seen).distinct()).scalars()
+    lacking = [one for one in known if set(scripts) - set(one.split())]
+    query = select(photo_steps.c.photo_id).where(seen, read.in_(lacking)).order_by(photo_steps.c.photo_id)
+    ids: list[int] = list(connection.execute(query.limit(limit)).scalars())
+    _outdate(connection, ids, photo_steps.c.step == "ocr")
+    return ids
+
+
+def ask_anew(
+    connection: Connection, *, steps: Sequence[str], uid: str | None, since: float, after: int, limit: int
+) -> list[int]:
+    """What these steps found before `since` is out of date, of the next photos above id `after`; their ids, in order.
+    It is not forgotten: it holds until something newer is found."""
     query = select(photos.c.id).where(photos.c.state != "gone", photos.c.id > after).order_by(photos.c.id).limit(limit)
     if uid is not None:
         query = query.where(photos.c.uid == uid)
     ids: list[int] = list(connection.execute(query).scalars())
-    connection.execute(delete(photo_steps).where(photo_steps.c.photo_id.in_(ids), photo_steps.c.step.in_(list(steps))))
+    _outdate(connection, ids, and_(photo_steps.c.step.in_(list(steps)), photo_steps.c.at < since))
     return ids
+
+
+def _outdate(connection: Connection, ids: Sequence[int], which: ColumnElement[bool]) -> None:
+    """An older version than any: so the steps are undone, as after an update, and as if never tried."""
+    connection.execute(update(photo_steps).where(photo_steps.c.photo_id.in_(ids), which).values(version=0, attempts=0))

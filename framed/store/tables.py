@@ -111,6 +111,8 @@ photos = Table(
     Index(
         "photos_unseen",
         "state",
+        "hidden",
+        "duplicate_of",
         sqlite_where=text("hidden or duplicate_of is not null"),
         postgresql_where=text("hidden or duplicate_of is not null"),
     ),

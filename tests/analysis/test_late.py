@@ -1,6 +1,7 @@
 """The deeper looks over a real store, with steps that do what the test says."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from framed.analysis.late import MAX_ATTEMPTS, LateSteps, Pace
+from framed.analysis.renewal import Renewal
 from framed.analysis.step import LateStep, Outcome
 from framed.bus import Bus
 from framed.errors import BadPhoto, Unavailable
@@ -298,6 +300,58 @@ async def test_a_higher_version_is_done_again_and_what_was_made_of_it_too(shelf:
     await until(lambda: sum(traits.seen.values()) == 3)
 
     assert embedding.seen == traits.seen == Counter({1: 1, 2: 1, 3: 1})
+
+
+async def test_what_is_asked_anew_is_done_once_over_kills_and_what_was_found_holds_until_then(shelf: Shelf) -> None:
+    await shelf.photos(*range(1, 9), steps=("preview", "description"))
+    late = await shelf.start(Fake("look"))
+    await until(through(late))
+    await late.close()
+    since = time.time()
+
+    # A kill amid writing down what is asked for, and one between the first two batches of doing it.
+    await shelf.database.write(
+        lambda c: rows.ask_anew(c, steps=["look"], uid=None, since=since, after=0, limit=3)  # type: ignore[misc]
+    )
+    began = Fake("look", batch=2)
+    first = began.hold = asyncio.Event()
+    late = await shelf.start(began)
+    await until(lambda: began.batches)
+    began.hold = asyncio.Event()
+    first.set()
+    await until(lambda: len(began.batches) == 2)
+    await late.close()
+    kept = await shelf.database.read(lambda c: photos.work_of(c, list(range(1, 9))))
+    assert [photo.results["look"] for photo in kept] == [{"of": number} for number in range(1, 9)]
+
+    ended = Fake("look", batch=2)
+    late = await shelf.start(ended)
+    assert (
+        await Renewal(
+            database=shelf.database, pipeline=SimpleNamespace(wake=lambda: None, steps=[]), late=lambda: late
+        ).ask_anew(["look"], None, since)
+        == 8
+    )
+    await until(through(late))
+
+    assert began.seen == Counter([1, 2, 3])
+    assert ended.seen == Counter(range(3, 9))
+    assert set((await shelf.states("look")).values()) == {("completed", 1)}
+
+
+async def test_what_is_found_anew_is_told_to_what_was_made_of_it(shelf: Shelf) -> None:
+    await shelf.photos(1, 2, 3)
+    embedding, traits = Fake("embedding"), Fake("traits", needs=("embedding",))
+    late = await shelf.start(embedding, traits)
+    await until(through(late))
+
+    await shelf.database.write(
+        lambda c: rows.ask_anew(c, steps=["embedding"], uid=f"{2:016x}", since=time.time(), after=0, limit=9)  # type: ignore[misc]
+    )
+    late.wake()
+    await until(lambda: traits.seen[2] == 2)
+
+    assert embedding.seen == traits.seen == Counter([1, 2, 2, 3])
 
 
 async def test_a_step_waits_photo_by_photo_for_the_one_that_it_needs(shelf: Shelf) -> None:
