@@ -6,37 +6,27 @@ import random
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import structlog
-from pydantic import BaseModel
-from pydantic_core import to_json
 
-from framed.errors import FramedError, Refused, TooLarge
-from framed.mqtt.connection import (
-    PIPELINE,
-    Connection,
-    Incoming,
-    MqttError,
-    connect,
-    matches,
-    publish_properties,
-    reason_code,
-    status_at,
-)
+from framed.errors import FramedError, TooLarge
+from framed.mqtt.connection import Connection, Incoming, MqttError, connect, reason_code, status_at
+from framed.mqtt.expiry import Expiry
 from framed.mqtt.inbox import Inbox
-from framed.mqtt.outbox import Gate, LearnedLimit, Outbox, Outgoing
+from framed.mqtt.outbox import Gate, Outbox, Outgoing
+from framed.mqtt.payload import Payload, encode
+from framed.mqtt.reception import Reception
 from framed.mqtt.rival import AWAY_AT_MOST_S, Rival, why_away
+from framed.mqtt.sending import Sending
 from framed.mqtt.settings import MqttSettings, Version
 from framed.mqtt.topics import Subscription
 from framed.mqtt.trouble import PACKET_TOO_LARGE, NoConnection, why_lost
 
 log = structlog.get_logger(__name__)
-
-Payload = bytes | str | BaseModel | Mapping[str, Any]
 
 # A connection that held this long was a good one: the next back-off starts small again. Shorter ones do not count,
 # else two clients with one id would throw each other out once a second for ever.
@@ -91,27 +81,29 @@ class MqttClient:
         self._settings = settings
         self._status_topic = status_topic
         self._subscriptions = tuple(subscriptions)
-        self._on_message = on_message
         self._on_connected = on_connected
-        self._on_overflow = on_overflow
-        self._on_refused = on_refused
         self._backoff_s = backoff_s
         self._refused_backoff_s = refused_backoff_s
         self._away_s = away_s
         self._will_delay_s = will_delay_s
         self._rival = Rival()
         self._outbox = Outbox()
-        self._inbox = Inbox(commands=inbox_limit)
+        self._expiry = Expiry(self._outbox, broker_expires=lambda: self._works != "3.1.1" and not self._settings.plain)
+        self._reception = Reception(
+            subscriptions=self._subscriptions,
+            most_bytes=settings.max_json_bytes,
+            inbox=Inbox(commands=inbox_limit),
+            stands=self._stands,
+            on_message=on_message,
+            on_overflow=on_overflow,
+        )
+        self._sending = Sending(self._outbox, settings, on_refused=on_refused, on_trouble=self._note)
         self._tasks: list[asyncio.Task[None]] = []
-        self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._refused_said: set[str] = set()
-        self._max_packet_bytes: int | None = None
-        self._limit = LearnedLimit()
         self._works: Version | None = None
         self._connected = asyncio.Event()
         self._since = datetime.now(UTC)
         self._connections = 0
-        self._rx = self._tx = self._lost = 0
+        self._lost = 0
         self._last_error: str | None = None
         self._up_since = math.inf
         self._short_lived = 0
@@ -129,16 +121,18 @@ class MqttClient:
             since=self._since,
             protocol=self._works,
             reconnects=max(0, self._connections - 1),
-            rx=self._rx,
-            tx=self._tx,
-            dropped=self._lost + self._outbox.dropped,
+            rx=self._reception.count,
+            tx=self._sending.count,
+            dropped=self._lost + self._outbox.dropped + self._reception.lost + self._sending.lost,
             last_error=self._last_error,
         )
 
-    @property
-    def _broker_expires(self) -> bool:
-        """Whether the broker ends expiring messages itself; also while there is no connection, when nobody else can."""
-        return self._works != "3.1.1" and not self._settings.plain
+    def _stands(self, topic: str) -> bytes | None:
+        mine = self._outbox.desired.get(topic)
+        return None if mine is None else mine.payload
+
+    def _note(self, trouble: str) -> None:
+        self._last_error = trouble
 
     def retained_topics(self) -> frozenset[str]:
         """The topics that may hold retained state of ours: kept by the app, so that a later run can clear them."""
@@ -162,7 +156,7 @@ class MqttClient:
             return
         self._stopping = self._said_goodbye = False
         self._tasks = [
-            asyncio.create_task(self._dispatch(), name="mqtt dispatch"),
+            asyncio.create_task(self._reception.hand_over(), name="mqtt dispatch"),
             asyncio.create_task(self._stay_connected(), name="mqtt connection"),
         ]
 
@@ -173,9 +167,7 @@ class MqttClient:
         self._stopping = True
         if self._outbox.gate is Gate.OPEN:
             self._said_goodbye = await self._say_goodbye()
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
+        self._expiry.close()
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
@@ -197,17 +189,15 @@ class MqttClient:
         await asyncio.gather(connection, return_exceptions=True)
         self._settings = settings
         self._works = None
-        self._limit = LearnedLimit()
+        self._reception.most_bytes = settings.max_json_bytes
+        self._sending.reconfigure(settings)
         self._stopping = self._said_goodbye = False
         log.info("connecting to MQTT with other settings", host=settings.host, port=settings.port)
         self._tasks.append(asyncio.create_task(self._stay_connected(), name="mqtt connection"))
 
     async def _say_goodbye(self) -> bool:
         """Whether the broker has acknowledged `offline`; if not, the will must say it."""
-        if not self._broker_expires:
-            for topic, message in list(self._outbox.desired.items()):
-                if message.expires_at is not None:
-                    self._clear(topic)
+        self._expiry.leave()
         try:
             async with asyncio.timeout(_LEAVE_S):
                 await self._publish_status(b"offline")
@@ -260,7 +250,7 @@ class MqttClient:
             message.waiters.append(acknowledged)
         self._outbox.put(message)
         if retain:
-            self._time_out(message)
+            self._expiry.watch(message)
         if acknowledged is not None:
             await acknowledged
         elif not spare:
@@ -269,42 +259,18 @@ class MqttClient:
     async def clear(self, topic: str, *, wait: bool = False) -> None:
         """Remove a retained message from the broker, now or at the next connection."""
         acknowledged = asyncio.get_running_loop().create_future() if wait else None
-        self._clear(topic, acknowledged)
+        self._expiry.clear(topic, acknowledged)
         if acknowledged is not None:
             await acknowledged
 
-    def _clear(self, topic: str, acknowledged: asyncio.Future[None] | None = None) -> None:
-        if timer := self._timers.pop(topic, None):
-            timer.cancel()
-        waiters = [acknowledged] if acknowledged is not None else []
-        self._outbox.put(Outgoing(topic, b"", retain=True, waiters=waiters))
-
     def _measured(self, topic: str, payload: Payload) -> bytes:
-        data, binary = _encode(payload)
+        data, binary = encode(payload)
         limit = self._settings.max_binary_bytes if binary else self._settings.max_json_bytes
         if len(data) > limit:
             self._lost += 1
             log.error("message too large to publish", topic=topic, bytes=len(data), limit=limit)
             raise TooLarge(f"The message for {topic} has {len(data):,} bytes; at most {limit:,} may be sent by MQTT.")
         return data
-
-    def _time_out(self, message: Outgoing) -> None:
-        """See to it that an expiring retained message ends: MQTT 5 brokers do it themselves, for 3.1.1 we clear it."""
-        if old := self._timers.pop(message.topic, None):
-            old.cancel()
-        remaining = self._outbox.remaining_s(message)
-        if remaining is not None:
-            loop = asyncio.get_running_loop()
-            self._timers[message.topic] = loop.call_later(max(0.0, remaining), self._expire, message)
-
-    def _expire(self, message: Outgoing) -> None:
-        self._timers.pop(message.topic, None)
-        if self._outbox.desired.get(message.topic) is not message:
-            return
-        if not self._broker_expires:
-            self._clear(message.topic)
-        else:
-            self._outbox.forget(message)
 
     # The connection
 
@@ -365,7 +331,6 @@ class MqttClient:
         except NoConnection:
             self._rival.unreachable()
             raise
-        self._max_packet_bytes = connection.max_packet_bytes
         too_large = False
         self._outbox.greet()
         try:
@@ -383,7 +348,8 @@ class MqttClient:
             self._set_connected(False)
             culprit = self._outbox.close(too_large=too_large)
             if culprit is not None:
-                self._learn_limit(culprit, TooLarge("The broker hangs up on a message of this size."), sure=too_large)
+                error = TooLarge("The broker hangs up on a message of this size.")
+                self._sending.learn_limit(culprit, error, sure=too_large)
             await self._leave(connection)
 
     async def _open(self) -> tuple[Connection, Version]:
@@ -409,7 +375,7 @@ class MqttClient:
     async def _serve(self, connection: Connection) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._read(connection), name="mqtt read")
-            group.create_task(self._send(connection), name="mqtt send")
+            group.create_task(self._sending.run(connection, five=self._works == "5"), name="mqtt send")
             group.create_task(self._greet(connection), name="mqtt greet")
 
     async def _leave(self, connection: Connection) -> None:
@@ -436,7 +402,8 @@ class MqttClient:
         self._up_since = time.monotonic()
         self._short_lived += 1
         self._last_error = None
-        self._refused_said.clear()
+        self._reception.connected()
+        self._sending.connected()
         self._set_connected(True)
         log.info(
             "connected to MQTT",
@@ -472,84 +439,13 @@ class MqttClient:
         else:
             self._connected.clear()
 
-    # Out
-
-    async def _send(self, connection: Connection) -> None:
-        """Keep up to `PIPELINE` messages on their way; paho is called in order, so they leave in order."""
-        room = asyncio.Semaphore(PIPELINE)
-        async with asyncio.TaskGroup() as group:
-            while True:
-                await room.acquire()
-                message = await self._outbox.take()
-                group.create_task(self._send_one(connection, message, room))
-
-    async def _send_one(self, connection: Connection, message: Outgoing, room: asyncio.Semaphore) -> None:
-        size = len(message.payload) + len(message.topic) + 64
-        if self._max_packet_bytes is not None and size > self._max_packet_bytes:
-            limit = self._max_packet_bytes
-            self._too_large(message, f"The broker takes packets of at most {limit:,} bytes; not {size:,}.")
-        elif len(message.payload) >= self._limit.bytes:
-            self._too_large(message, f"The broker refused {self._limit.bytes:,} bytes before.")
-        else:
-            await self._deliver(connection, message)
-        room.release()
-
-    async def _deliver(self, connection: Connection, message: Outgoing) -> None:
-        remaining = self._outbox.remaining_s(message)
-        properties = publish_properties(
-            expiry_s=None if remaining is None else max(1, math.ceil(remaining)),
-            content_type=message.content_type,
-            correlation=message.correlation,
-            user_properties=message.user_properties,
-        )
-        refusal = await connection.send(
-            message.topic,
-            message.payload,
-            qos=message.qos,
-            retain=message.retain,
-            properties=properties if self._works == "5" and not self._settings.plain else None,
-            timeout_s=max(10.0, self._settings.keepalive),
-        )
-        self._tx += 1
-        if refusal is None:
-            self._outbox.acked(message)
-        elif refusal.value == PACKET_TOO_LARGE:
-            self._too_large(message, f"The broker does not take {len(message.payload):,} bytes.")
-        else:
-            self._not_allowed(message, str(refusal))
-
-    def _too_large(self, message: Outgoing, why: str) -> None:
-        error = TooLarge(why)
-        self._outbox.refuse(message, error)
-        self._learn_limit(message, error, sure=True)
-
-    def _learn_limit(self, message: Outgoing, error: TooLarge, *, sure: bool) -> None:
-        """State is made anew on each connection: what the broker choked on must not be sent again to break the next."""
-        size = len(message.payload)
-        log.error("message too large for the broker", topic=message.topic, bytes=size, why=error.message)
-        self._limit.learn(size, sure=sure)
-        if self._on_refused is not None:
-            self._on_refused(message.topic, message.payload, error)
-
-    def _not_allowed(self, message: Outgoing, reason: str) -> None:
-        """MQTT 5 alone says so. Retained state is tried again on the next connection: rights can be put right."""
-        self._lost += 1
-        why = f"The broker refuses the topic {message.topic}: {reason}. Check its ACL."
-        self._outbox.acked(message, Refused(why))
-        self._last_error = why
-        if reason not in self._refused_said:
-            self._refused_said.add(reason)
-            log.error("publish refused by the broker", topic=message.topic, reason=reason)
-
-    # In
-
     async def _read(self, connection: Connection) -> None:
         async for incoming in connection.received():
-            self._rx += 1
+            self._reception.count += 1
             if incoming.topic == self._status_topic:
                 self._answer_own_status(incoming)
-            elif self._welcome(incoming):
-                await self._accept(incoming)
+            else:
+                await self._reception.take(incoming)
 
     def _answer_own_status(self, incoming: Incoming) -> None:
         """Our own will of an older connection can arrive after our `online`, and would stand there."""
@@ -557,71 +453,9 @@ class MqttClient:
             log.info("own offline seen while alive, saying online again", topic=self._status_topic)
             self._publish_status(b"online")
 
-    def _welcome(self, incoming: Incoming) -> bool:
-        if len(incoming.payload) > self._settings.max_json_bytes and not self._is_command(incoming.topic):
-            self._lost += 1
-            self._say_once("message too large to read", incoming)
-            return False
-        if incoming.retain and self._is_command(incoming.topic):
-            if incoming.payload:
-                self._say_once("retained command refused, publish it without retain", incoming)
-            return False
-        mine = self._outbox.desired.get(incoming.topic)
-        # MQTT 3.1.1 has no No Local: what we retain ourselves comes back, and says nothing.
-        return mine is None or mine.payload != incoming.payload
-
-    def _say_once(self, what: str, incoming: Incoming) -> None:
-        """A warning once per topic and connection, and for so many topics: whoever publishes there makes them up."""
-        if incoming.topic not in self._refused_said and len(self._refused_said) < 100:
-            self._refused_said.add(incoming.topic)
-            log.warning(what, topic=incoming.topic, bytes=len(incoming.payload))
-
-    def _is_command(self, topic: str) -> bool:
-        return any(subscription.command and matches(topic, subscription.filter) for subscription in self._subscriptions)
-
-    async def _accept(self, incoming: Incoming) -> None:
-        command = self._is_command(incoming.topic)
-        if len(incoming.payload) > self._settings.max_json_bytes:
-            # enough of it to be refused for its size, and no more of it is kept
-            incoming = replace(incoming, payload=incoming.payload[: self._settings.max_json_bytes + 1])
-        if self._inbox.put(incoming, command=command):
-            return
-        self._lost += 1
-        if "overflow" not in self._refused_said:
-            self._refused_said.add("overflow")
-            log.warning("more messages than can be handled, dropping", topic=incoming.topic, dropped=self._lost)
-        if self._on_overflow is not None and command:
-            try:
-                await self._on_overflow(incoming)
-            except Exception:
-                log.exception("answering busy failed", topic=incoming.topic)
-
-    async def _dispatch(self) -> None:
-        while True:
-            incoming = await self._inbox.take()
-            try:
-                await self._on_message(incoming)
-            except Exception:
-                log.exception("handling a message failed", topic=incoming.topic)
-            if not len(self._inbox):
-                self._refused_said.discard("overflow")
-
 
 def _pause_s(attempt: int, backoff_s: tuple[float, float]) -> float:
     """Half of it is chance: after a power cut not every client of the house comes at the same moment."""
     first, longest = backoff_s
     pause = min(longest, first * 2 ** min(attempt, 16))
     return random.uniform(pause / 2, pause)
-
-
-def _encode(payload: Payload) -> tuple[bytes, bool]:
-    """The bytes to send, and whether they are binary (else text or JSON)."""
-    match payload:
-        case bytes():
-            return payload, True
-        case str():
-            return payload.encode(), False
-        case BaseModel():
-            return payload.model_dump_json(exclude_none=True, by_alias=True).encode(), False
-        case _:
-            return to_json(payload), False
