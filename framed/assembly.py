@@ -23,7 +23,7 @@ from framed.bus import Bus
 from framed.config import Config
 from framed.contract import LATER
 from framed.errors import Unavailable
-from framed.events import PhotoAnalysed, ScanFinished
+from framed.events import PhotoAnalysed, PhotoChanged, ScanFinished
 from framed.frames.player import Player
 from framed.frames.registry import Registry
 from framed.frames.rendered import RenderedPictures
@@ -168,9 +168,10 @@ class Assembly:
             refresh=self.pipeline.wake,
         )
         self.bus.on(PhotoAnalysed, self._look_deeper)
+        self.bus.on(PhotoChanged, self._look_deeper)  # one that is shown again lacks what hidden ones are spared
         self.bus.on(ScanFinished, self._scanned)
 
-    async def _look_deeper(self, event: PhotoAnalysed) -> None:
+    async def _look_deeper(self, event: PhotoAnalysed | PhotoChanged) -> None:
         self.late.wake(event.photo_id)
 
     async def _scanned(self, event: ScanFinished) -> None:
@@ -367,6 +368,7 @@ class Assembly:
     async def _weights_changed(self) -> None:
         """Backends are chosen anew, and the photos that lack what can be done now get it."""
         await self.backends.look()
+        await self.renewal.read_more()
         self.late.wake()
         await self.system.publish_info()
 
@@ -437,6 +439,7 @@ class Assembly:
             admin_token=self.token,
         )
         self.messages.hear.append(self._tell_pages)
+        self.bus.on(PhotoChanged, gate.photo_changed)
         self.system.hear.append(lambda name, payload: self.hub.tell("console", name, payload))
 
     def _tell_pages(self, frame: str, name: str, payload: Any) -> None:

@@ -6,6 +6,7 @@ with the one the hub says when it is fetched first; that one is pinned then.
 
 from __future__ import annotations
 
+from framed.models.ocr_script_sets import script_sets
 from framed.models.weights import Environment, File, Licence, Weights
 
 APACHE = Licence("Apache-2.0", "https://www.apache.org/licenses/LICENSE-2.0")
@@ -275,6 +276,7 @@ WEIGHTS: tuple[Weights, ...] = (
             about=800_000_000,
         ),
     ),
+    *script_sets(APACHE),
 )
 
 
