@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from framed.analysis.previews import Previews
 from framed.errors import BadPhoto, UnknownPhoto
+from framed.events import PhotoChanged
 from framed.frames.base import Panel
 from framed.frames.player import Player
 from framed.frames.publish import picture_url
@@ -215,6 +216,12 @@ class FramesPort:
     def events(self, frame: str) -> AsyncIterator[ServerEvent]:
         self._registry.get(frame)
         return self._hub.listen(f"frame:{frame}")
+
+    async def photo_changed(self, event: PhotoChanged) -> None:
+        """A page that loses framed turns the pictures it has: a hidden one is not to be among them."""
+        if event.what == "hidden":
+            for frame in self._registry.all():
+                self._hub.tell(f"frame:{frame.id}", "hidden", {"photo": event.photo})
 
     async def current(
         self, frame: str, width: int | None, height: int | None, format: PictureFormat

@@ -252,8 +252,15 @@ async def test_touch_and_keys_steer_the_frame_and_a_tap_says_why(house: House, p
     await tap(page, "#favourite")
     await page.wait_for("document.getElementById('favourite').getAttribute('aria-pressed') === 'true'")
     assert (await house.call("photo/get", id=first))["favourite"] is True
+    await page.evaluate(
+        "window.ear = new EventSource(location.pathname + '/events' + location.search + '&look=1');"
+        "window.heard = new Promise(told => ear.addEventListener('hidden', event => told(event.data)));"
+        "new Promise(open => ear.addEventListener('state', open)).then(() => null)"
+    )
     await tap(page, "#controls [data-action=hide]")
     await changed(house, first)
+    assert json.loads(await page.evaluate("heard")) == {"photo": first}  # it is not to return while framed is away
+    await page.evaluate("ear.close()")
     assert (await house.call("photo/get", id=first))["hidden"] is True
     await page.wait_for("!document.getElementById('undo').hidden")
     await tap(page, "#undo")
