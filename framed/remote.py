@@ -4,6 +4,7 @@ import json
 import shlex
 import sys
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -68,16 +69,23 @@ def where(config: Path | None, data: Path | None, http_port: int | None) -> Wher
 
 def call(verb: str, payload: dict[str, Any], at: Where) -> dict[str, Any]:
     """The `data` of the daemon's answer; its error is raised with its own sentence."""
-    answer = fetch("POST", at, f"/api/v1/{verb}", payload, at.token())
+    token = at.token()
+    status, answer = fetch("POST", at, f"/api/v1/{verb}", payload, token)
+    if status == HTTPStatus.UNAUTHORIZED:
+        raise Unavailable(f"{_not_let_in(at, token)} Is --data the folder that framed runs with?")
     if answer.get("status") not in ("ok", "accepted"):
         said = answer.get("error") or {}
-        if said.get("code") == "refused":
-            raise Unavailable(f"framed refuses the token in {at.data / 'token'}: is --data the folder it runs with?")
         error = BadRequest(str(said.get("message", "framed answered something that is no answer.")))
         error.code = str(said.get("code", error.code))
         raise error
     found = answer.get("data")
     return found if isinstance(found, dict) else {}
+
+
+def _not_let_in(at: Where, token: str) -> str:
+    if not token:
+        return f"There is no token in {at.data}."
+    return f"framed refuses the token in {at.data / 'token'}."
 
 
 def runs(at: Where) -> bool:
@@ -97,7 +105,8 @@ def fetch(
     token: str = "",
     *,
     timeout_s: float = _TIMEOUT_S,
-) -> dict[str, Any]:
+) -> tuple[int, dict[str, Any]]:
+    """The HTTP status and the document that came with it."""
     import http.client
 
     connection = http.client.HTTPConnection(at.host, at.port, timeout=timeout_s)
@@ -105,7 +114,8 @@ def fetch(
     place = f"{at.host}:{at.port}"
     try:
         connection.request(method, path, None if payload is None else json.dumps(payload), headers)
-        document = json.loads(connection.getresponse().read())
+        response = connection.getresponse()
+        document = json.loads(response.read())
     except TimeoutError as error:
         raise Unavailable(f"framed at {place} did not answer within {timeout_s:.0f} s.") from error
     except ConnectionRefusedError as error:
@@ -120,4 +130,4 @@ def fetch(
         connection.close()
     if not isinstance(document, dict) or "status" not in document:
         raise Unavailable(f"What answers at {place} is not framed; say its port with --http-port.")
-    return document
+    return response.status, document

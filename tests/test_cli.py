@@ -306,6 +306,13 @@ def test_what_framed_refuses_ends_with_one_and_a_sentence(daemon: Daemon) -> Non
     assert done.stderr.strip() == "There is no frame 'nowhere'. The frames are: first."
 
 
+def test_a_refusal_says_what_is_refused_and_does_not_blame_the_token(daemon: Daemon, tmp_path: Path) -> None:
+    done = daemon.run("rescan", str(tmp_path))
+
+    assert done.exit_code == 1
+    assert done.stderr.strip() == f"{tmp_path} lies in none of the photo folders."
+
+
 def test_an_error_is_an_object_for_programs(daemon: Daemon) -> None:
     done = daemon.run("ask", "cats", "--frame", "nowhere", "--json")
 
