@@ -13,10 +13,10 @@ from framed.frames.player import Player
 from framed.frames.publish import iso
 from framed.frames.registry import Frame, Registry
 from framed.playlists.ask import Answer, Asker, item_payload
-from framed.playlists.explain import speech, unknown
 from framed.playlists.grammar import say
 from framed.playlists.kept import Kept, name_of, new_id
 from framed.playlists.plan import QueryPlan
+from framed.playlists.spoken import speech, unknown
 from framed.router import Request, answers
 from framed.store import photos as photo_rows
 from framed.store import playlists as rows

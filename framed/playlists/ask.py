@@ -1,6 +1,7 @@
 """A sentence → an explained list of photos: understand, search, compose, say. Touches no frame and keeps nothing."""
 
 import asyncio
+import json
 import time
 import zlib
 from collections.abc import Callable, Mapping
@@ -26,7 +27,7 @@ from framed.playlists.index import NO_TIME, PRECISIONS, LibraryIndex
 from framed.playlists.plan import AskSettings, Kind, QueryPlan
 from framed.playlists.search import Found, Meaning, Searcher
 from framed.playlists.vocabulary import Names
-from framed.playlists.words import WordSearch
+from framed.playlists.words import WordSearch, variants
 from framed.store import members
 from framed.store import photos as photo_rows
 from framed.store.database import Database
@@ -158,6 +159,7 @@ class Asker:
                 for photo in wanted[np.isin(wanted, self._index.members(connection, table, key))].tolist():
                     named.setdefault(photo, []).append({"id": key, "name": name})
         held = {} if found.every else WordSearch(connection, self._tag_of).held(found.words, ids)
+        tagged = self._tagged(connection, found, ids)
         rows = zip(
             ids,
             columns.taken[wanted].tolist(),
@@ -170,7 +172,8 @@ class Asker:
             photo: why(
                 {
                     "id": photo,
-                    **({} if found.every else {"words": held.get(photo, [])}),
+                    "words": found.words if found.every else held.get(photo, []),
+                    "tagged": tagged.get(photo, frozenset()),
                     "people": people.get(photo, []),
                     "places": places.get(photo, []),
                     "taken": None if taken == NO_TIME else taken,
@@ -183,6 +186,16 @@ class Asker:
             )
             for photo, taken, precision, favourite, quality in rows
         }
+
+    def _tagged(self, connection: Connection, found: Found, ids: list[int]) -> dict[int, set[str]]:
+        """Which of the words that were found are tags of each photo, and not only in what is written about it."""
+        tagged: dict[int, set[str]] = {}
+        holding = [photo for photo in ids if photo in found.with_words]
+        for word in found.words if holding else []:
+            names = {*variants(word, self._tag_of), self._tag_of(word) or word, *self._index.categories.get(word, ())}
+            for photo in members.members(connection, "tags", json.dumps(sorted(names)), among=holding).tolist():
+                tagged.setdefault(photo, set()).add(word)
+        return tagged
 
     async def _completed(self, plan: QueryPlan, frame_filter: str) -> QueryPlan:
         """The plan with what never belongs on a wall unless it is asked for, and with the frame's own filter."""

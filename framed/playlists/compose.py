@@ -13,6 +13,8 @@ from framed.playlists.search import Found
 
 Ids = NDArray[np.int64]
 
+EACH = 3
+"""So many of each year where no number is said."""
 VARIED = 120
 """So many of the first photos are put in a varied order; looking further costs more than anybody sees."""
 
@@ -39,18 +41,37 @@ def compose(
     """`shown` says by photo id how often this frame had it; the least shown come first wherever the order is ours."""
     left_out: Counter[str] = Counter(found.left_out)
     places = _one_of_each(found.ids, columns, left_out)
-    if plan.quality == "best" and len(places):
+    if plan.quality == "best" and plan.each is None and len(places):
         places = places[_best(found.ids[places], columns, plan, left_out)]
     count = plan.count or default_count
     if plan.new and plan.count is None and plan.sort == "newest":
         count = min(count, 50)
     ids, scores = found.ids[places], found.scores[places]
-    order = _order(ids, scores, plan, columns, shown, seed)[: max(count, VARIED)]
+    order = _order(ids, scores, plan, columns, shown, seed)
+    if plan.each is not None:
+        order = _of_each(order, ids, plan, columns)
+        count = default_count
+    order = order[: max(count, VARIED)]
     listed = ids[order].tolist()
-    if plan.sort not in ("newest", "oldest", "best") and plan.quality != "best":
+    if plan.sort not in ("newest", "oldest", "best") and plan.quality != "best" and plan.each is None:
         listed = apart(listed, columns)
     scored = dict(zip(ids[order].tolist(), scores[order].tolist(), strict=True))
     return Composed(listed[:count], scored, dict(left_out), len(ids))
+
+
+def _of_each(order: Ids, ids: Ids, plan: QueryPlan, columns: Columns) -> Ids:
+    """The first few of every year, month or day, those of the newest first where the order is not of time; photos
+    without a time are of none."""
+    taken = columns.taken[ids[order]]
+    order = order[taken != NO_TIME]
+    unit = {"year": "Y", "month": "M", "day": "D"}[str(plan.each)]
+    period = columns.taken[ids[order]].astype("datetime64[s]").astype(f"datetime64[{unit}]").astype(np.int64)
+    grouped = np.argsort(-period, kind="stable")
+    _, starts = np.unique(-period[grouped], return_index=True)
+    within = np.arange(len(grouped)) - np.repeat(starts, np.diff([*starts, len(grouped)]))
+    chosen = grouped[within < (plan.count or EACH)]
+    found: Ids = order[chosen if plan.sort in ("best", "relevance") else np.sort(chosen)]
+    return found
 
 
 def _one_of_each(ids: Ids, columns: Columns, left_out: Counter[str]) -> Ids:

@@ -227,12 +227,12 @@ def lasting(sentence: Sentence, at: int) -> Item | None:
 def each(sentence: Sentence, at: int) -> Item | None:
     """ "the 3 best photos of each year", "one photo per month": so many of every year, month or day."""
     k = sentence.keys
-    asked = [item for item in sentence.items if item.slot in {"count", "quality"}]
-    single = any(k[item.first] in {"photo", "picture", "image"} for item in sentence.items if item.slot == "photo")
-    if not asked and not single:
-        return None
     j = at + (k[at] in {"of", "from", "for", "in"})
-    if k[j] not in {"each", "every", "per", "a"} or (k[j] == "a" and (j > at or not asked)):
+    if k[j] not in {"each", "every", "per", "a"}:
+        return None
+    asked = any(item.slot in {"count", "quality"} for item in sentence.items)
+    single = any(k[item.first] in {"photo", "picture", "image"} for item in sentence.items if item.slot == "photo")
+    if not (asked or single) or (k[j] == "a" and (j > at or not asked)):
         return None
     unit = "year" if k[j + 1] == "single" and k[j + 2] == "year" else k[j + 1]
     if unit not in {"year", "month", "day"}:

@@ -36,7 +36,7 @@ def say(plan: QueryPlan) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _names(plan: QueryPlan, kind: str, ids: Iterable[str]) -> list[str]:
+def names_of(plan: QueryPlan, kind: str, ids: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(plan.labels.get(f"{kind}:{one}", one) for one in ids))
 
 
@@ -53,8 +53,8 @@ def _subject(plan: QueryPlan) -> str:
 
 
 def _people(plan: QueryPlan) -> str:
-    everyone = _names(plan, "people", plan.people_all)
-    someone = _joined(_names(plan, "people", plan.people_any), "or")
+    everyone = names_of(plan, "people", plan.people_all)
+    someone = _joined(names_of(plan, "people", plan.people_any), "or")
     people = _joined(everyone) + (" with " if everyone and someone else "") + someone
     counted = heads_said(plan.people_min, plan.people_max)
     if people:
@@ -76,7 +76,7 @@ def _counted(people: int) -> str:
 
 
 def _where(plan: QueryPlan) -> list[str]:
-    places, folders = _names(plan, "places", plan.places_any), _names(plan, "folders", plan.folders_any)
+    places, folders = names_of(plan, "places", plan.places_any), names_of(plan, "folders", plan.folders_any)
     texts = [f"“{text}”" for text in plan.must_text]
     return [
         f"in {_joined(places, 'or')}" if places else "",
@@ -91,7 +91,7 @@ def _when(plan: QueryPlan) -> list[str]:
     if plan.weekdays and not weekdays:
         weekdays = f"on {_joined([_WEEKDAYS[day] for day in plan.weekdays], 'or')}"
     return [
-        _joined([_range(one) for one in plan.dates], "or"),
+        _joined([range_said(one) for one in plan.dates], "or"),
         _joined(recurring, "or"),
         weekdays,
         _joined([_TIMES[time] for time in plan.times_of_day], "or"),
@@ -105,11 +105,11 @@ def _look(plan: QueryPlan) -> list[str]:
 def _refused(plan: QueryPlan) -> list[str]:
     no_people = ["people"] if plan.some_people is False else []
     things = [*no_people, *(_KINDS[kind] for kind in plan.kinds_none), *plan.semantic_none]
-    dates = [_range(one) for one in plan.dates_none] + [_yearly(one) for one in plan.yearly_none]
+    dates = [range_said(one) for one in plan.dates_none] + [_yearly(one) for one in plan.yearly_none]
     others = [
-        ("without", _names(plan, "people", plan.people_none)),
-        ("not in", _names(plan, "places", plan.places_none)),
-        ("not from the album", _names(plan, "folders", plan.folders_none)),
+        ("without", names_of(plan, "people", plan.people_none)),
+        ("not in", names_of(plan, "places", plan.places_none)),
+        ("not from the album", names_of(plan, "folders", plan.folders_none)),
         ("no", things),
         ("not", dates),
     ]
@@ -134,7 +134,7 @@ def _seconds(seconds: int) -> str:
     return "second" if seconds == 1 else f"{seconds} seconds"
 
 
-def _range(days: DateRange) -> str:
+def range_said(days: DateRange) -> str:
     """As short as the calendar allows: 2019; May 2021; June to August 2025; 5 May 2021; since 3 June 2024."""
     start, end = days.start, days.end
     if start == OPEN_START and end == OPEN_END:

@@ -1,5 +1,8 @@
 """Playlists that are kept: under which id and name, in which order, and what a person has changed in them."""
 
+import hashlib
+import itertools
+import json
 import re
 import secrets
 from collections.abc import Sequence
@@ -11,8 +14,8 @@ from framed.bus import Bus
 from framed.errors import BadRequest, UnknownPhoto, UnknownPlaylist
 from framed.events import PlaylistChanged
 from framed.playlists.ask import Answer, Asker
-from framed.playlists.explain import spoken
 from framed.playlists.plan import QueryPlan
+from framed.playlists.spoken import headline
 from framed.store import photos as photo_rows
 from framed.store import playlists as rows
 from framed.store.database import Database
@@ -24,7 +27,7 @@ PATIENCE_S = 10.0
 next look puts back."""
 _DATED = ("dates", "dates_none", "yearly", "yearly_none")
 _KEPT_BY_HAND = ("photos_none", "by_hand")
-_ABOUT_WORDS = ("spans", "problems", "labels", "unknown_names", "unknown_places", "unknown_frame")
+_ABOUT_WORDS = ("spans", "problems", "labels", "read_as", "unknown_names", "unknown_places", "unknown_frame")
 
 
 class Kept:
@@ -51,12 +54,26 @@ class Kept:
         answer.plan, answer.composed.ids = plan, left[: plan.count] if plan.count else left
         return answer
 
-    async def keep(self, answer: Answer, *, saved: bool = False, name: str | None = None, id: str | None = None) -> str:
-        """Stores an answer as a playlist, in the place of the one that has this id or this given name; its id."""
+    async def keep(
+        self,
+        answer: Answer,
+        *,
+        saved: bool = False,
+        name: str | None = None,
+        id: str | None = None,
+        frame_id: str | None = None,
+    ) -> str:
+        """Stores an answer as a playlist, in the place of the one that has this id or this given name, or of what this
+        frame was asked for before in the same sense; its id."""
         plan = answer.plan
         called = name or plan.named or name_of(plan)
         same = await self._database.read(lambda c: rows.by_name(c, called)) if plan.named or name else None
-        playlist_id = await self._usable(id) if id else same or new_id(called)
+        if id:
+            playlist_id = await self._usable(id)
+        elif same or plan.named or name:
+            playlist_id = same or new_id(called)
+        else:
+            playlist_id = await self._asked_again(plan, called, frame_id)
         items = answer.items()
 
         def store(connection: Connection) -> None:
@@ -143,6 +160,21 @@ class Kept:
         now = read.model_copy(update={key: getattr(plan, key) for key in _KEPT_BY_HAND})
         return now if learned or any(getattr(now, key) != getattr(plan, key) for key in _DATED) else plan
 
+    async def _asked_again(self, plan: QueryPlan, called: str, frame_id: str | None) -> str:
+        """The same id for the same wish of the same frame, as long as nobody has saved or changed what was made of it:
+        asking again makes no second list."""
+        wish = json.dumps([frame_id, plan.model_dump(mode="json", exclude={"text", *_ABOUT_WORDS})], sort_keys=True)
+
+        def first_free(connection: Connection) -> str:
+            for turn in itertools.count():
+                mark = hashlib.sha256(f"{turn} {wish}".encode()).hexdigest()[:6]
+                known = rows.get(connection, f"{_stem(called)}-{mark}", limit=0)
+                if known is None or not (known.saved or _changed(known)):
+                    break
+            return f"{_stem(called)}-{mark}"
+
+        return await self._database.read(first_free)
+
     async def _usable(self, id: str) -> str:
         """An id from outside: of a playlist that is there, or one that may become one."""
         known = await self._database.read(lambda c: rows.get(c, id, limit=0))
@@ -174,11 +206,19 @@ def _edited(
 
 
 def name_of(plan: QueryPlan) -> str:
-    said = spoken(plan)
+    said = headline(plan)
     return (said[0].upper() + said[1:])[:80] if said else "Photos"
 
 
 def new_id(name: str) -> str:
     """A readable id that no other playlist has."""
-    stem = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:24].rstrip("-") or "playlist"
-    return f"{stem}-{secrets.token_hex(3)}"
+    return f"{_stem(name)}-{secrets.token_hex(3)}"
+
+
+def _stem(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:24].rstrip("-") or "playlist"
+
+
+def _changed(playlist: Playlist) -> bool:
+    """Whether a person has put other photos in, or taken some out."""
+    return playlist.plan is None or any(playlist.plan.get(key) for key in _KEPT_BY_HAND)

@@ -1,5 +1,6 @@
 """QueryPlan → scored photos: masks first, words and meaning inside the mask, fused by rank, cut where it is noise."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -33,6 +34,12 @@ class Cutoff:
 
 CUTOFFS = {"all-minilm-l6-v2": Cutoff(alone=0.40, beside=0.55)}
 _USUAL_COSINE = 0.2
+_ADVERB = re.compile(
+    r"(in|on|at|during|over|around|from|last|this|yesterday|today|since|before|after|until|older|newer|between|"
+    r"\w+ \w+ ago)\b",
+    re.IGNORECASE,
+)
+_DAY = re.compile(r"^\d{1,2}\W|(day|eve)\b")
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,9 @@ class Found:
     with_words: set[int] = field(default_factory=set)
     every: bool = True
     likeness: dict[int, float] = field(default_factory=dict)
+    seen: set[int] = field(default_factory=set)  # alike by the picture itself, not by its description
     relaxed: list[str] = field(default_factory=list)
+    dropped: tuple[str, ...] = ()  # fields of the plan that these photos need not meet
     left_out: dict[str, int] = field(default_factory=dict)
     allowed: int = 0
     late: bool = False
@@ -90,6 +99,7 @@ class Searcher:
             return None
         found = self._try(connection, plan, meaning, widen_days=WIDER_DAYS)
         said = plan.dates[0].said or "those dates"
+        found.dropped = ("dates",)
         found.relaxed.append(f"nothing was taken {_when(said)}, so up to {WIDER_DAYS} days before and after count too")
         return found
 
@@ -101,6 +111,7 @@ class Searcher:
             return None
         found = self._try(connection, plan, meaning, places=list(around))
         name = plan.labels.get(f"places:{plan.places_any[0]}", plan.places_any[0])
+        found.dropped = ("places_any",)
         found.relaxed.append(
             f"nothing matched in {name} itself, so its surroundings ({', '.join(around.values())}) count too"
         )
@@ -113,7 +124,8 @@ class Searcher:
             return None
         bare = plan.model_copy(update={"semantic": "", "tags_any": []})
         found = self._try(connection, bare, Meaning())
-        found.relaxed.append(f"none of them shows “{plan.semantic}” as far as is known")
+        found.dropped = ("semantic",)
+        found.relaxed.append(f"nothing there is known to show “{plan.semantic}”")
         return found
 
     def _around(self, connection: Connection, slugs: list[str]) -> dict[str, str]:
@@ -204,6 +216,7 @@ class Searcher:
             every=hits.every,
             with_words=set(by_words.tolist()),
             likeness=likeness,
+            seen=set(seen.tolist()),
         )
 
     def _lit(self, ids: NDArray[np.int64], plan: QueryPlan) -> NDArray[np.bool_]:
@@ -280,8 +293,8 @@ def _nothing() -> tuple[NDArray[np.int64], NDArray[np.float32]]:
 
 
 def _when(said: str) -> str:
-    return (
-        said
-        if said.split(" ")[0] in ("last", "this", "yesterday", "today", "since", "before", "after")
-        else f"in {said}"
-    )
+    """A date as it was said, to go on with after "was taken"."""
+    plain = re.sub(r"^(from|of|for)\s+(?!the\s)", "", said.removesuffix("'s"))
+    if _ADVERB.match(plain):
+        return plain
+    return f"on {plain}" if _DAY.search(plain.lower()) else f"in {plain}"

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
+from framed.playlists.date_words import SEASON_WORDS
+from framed.playlists.grammar_words import COLOURS
 from framed.store.members import parsed
 
 COMMON_SHARE = 0.10
@@ -26,8 +28,10 @@ the meaning: their words are the assembled ones, whose frequencies say little.""
 _STOP = frozenset(
     "a about all an and any are as at be been but by for from had has have he her him his i in into is it its me my "
     "not of on or our out over photo photos picture pictures image images she show some that the their them there "
+    "beside near under behind between during within along across around above below next like "
     "these they this those to us was we were what when where which who with you your".split()
 )
+MODIFIERS = frozenset(COLOURS) | frozenset(SEASON_WORDS) | {"dark", "bright", "light", "big", "small", "old", "young"}
 _mask = threading.local()
 
 
@@ -123,8 +127,11 @@ class WordSearch:
         hits = self._match(" AND ".join(_any(group) for group, _ in wanted), mask, min(counts))
         if len(hits) or len(wanted) == 1:
             return WordHits(hits, words, whole and bool(len(hits)), min(counts) <= RANKED)
-        hits = self._match(" OR ".join(_any(group) for group, _ in wanted), mask, sum(counts))
-        return WordHits(hits, words, False, sum(counts) <= RANKED, every=False)
+        # "Blue flowers": better flowers of any colour than anything blue.
+        some = [(group, n) for group, n in wanted if group[0] not in MODIFIERS] or wanted
+        words, hits_at_most = [group[0] for group, _ in some], sum(n for _, n in some)
+        hits = self._match(" OR ".join(_any(group) for group, _ in some), mask, hits_at_most)
+        return WordHits(hits, words, False, hits_at_most <= RANKED, every=False)
 
     def holding(self, words: list[str], mask: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Photos whose words hold all of these, whatever their frequency."""

@@ -268,10 +268,10 @@ def test_a_large_library_is_read_in_milliseconds() -> None:
     "word", ["in ", "May ", "1/", "no ", '"a" ', "'a ", "on the ", "between ", "Anna, ", "5 ", "“"]
 )
 def test_hostile_repetition_is_read_in_time(word: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     understood((word * 1000)[:1000])
 
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
 
 
 def test_vocabulary_can_be_empty() -> None:

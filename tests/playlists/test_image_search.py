@@ -11,10 +11,11 @@ from sqlalchemy import insert, text
 
 from framed.models.openclip_profiles import FAST, SMALL
 from framed.playlists.calibration import NEVER_THERE, Calibration, calibrate, combined
-from framed.playlists.explain import speech, why
+from framed.playlists.explain import why
 from framed.playlists.index import LibraryIndex
 from framed.playlists.plan import QueryPlan
 from framed.playlists.search import Found, Meaning, Searcher
+from framed.playlists.spoken import speech
 from framed.playlists.words import install
 from framed.store import vectors
 from framed.store.database import Database
