@@ -211,7 +211,7 @@ class _Frame:
         )
 
     async def run(self) -> None:
-        await asyncio.to_thread(_check_folder, self._options.out)
+        await asyncio.to_thread(_make_ready, self._options.out)
         await self._client.publish(self._topics.hello(self._options.name), self._hello(), retain=True)
         async with self._client:
             while True:
@@ -420,9 +420,14 @@ def _file_has(path: Path, sha256: str) -> bool:
         return False
 
 
-def _check_folder(path: Path) -> None:
+def _make_ready(path: Path) -> None:
+    """Raises ConfigError where no picture can be written; removes what an earlier run, killed, left half written."""
     if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
         raise ConfigError(f"The picture cannot be written: {path.parent} is no folder that this user may write to.")
+    unfinished = re.compile(re.escape(f".{path.name}.") + "[0-9a-f]{8}")
+    for name in os.listdir(path.parent):
+        if unfinished.fullmatch(name):
+            path.with_name(name).unlink(missing_ok=True)
 
 
 def _write(path: Path, data: bytes, wanted: Format) -> None:

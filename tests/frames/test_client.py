@@ -2,6 +2,7 @@ import asyncio
 import hashlib
 import json
 import os
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from io import BytesIO
 from pathlib import Path
@@ -343,6 +344,44 @@ async def test_picture_by_mqtt_is_taken_in_either_order(
             await hall.daemon.publish(topic, payload, retain=True)
         assert (await hall.report())["item"] == "i1"
         assert hall.out.read_bytes() == CHINA
+
+
+async def test_a_frame_that_was_killed_is_called_offline_and_shows_its_picture_at_once_when_it_is_back(
+    mosquitto: Mosquitto, server: PictureServer, tmp_path: Path
+) -> None:
+    out = tmp_path / "wall" / "hall.png"
+    out.parent.mkdir()
+    command = f"-m framed frame --name hall --size 160x96 --broker mqtt://127.0.0.1:{mosquitto.port} --json --out {out}"
+
+    async def start() -> asyncio.subprocess.Process:
+        quiet = asyncio.subprocess.DEVNULL
+        return await asyncio.create_subprocess_exec(sys.executable, *command.split(), stdout=quiet, stderr=quiet)
+
+    async with Peer(mosquitto.port, "framed/frame/hall/#") as daemon:
+        await daemon.publish(TOPICS.show("hall"), server.show("i1", CHINA), retain=True)
+        frame = await start()
+        await daemon.wait_for(TOPICS.report("hall"))
+        frame.kill()
+        await frame.wait()
+        (out.parent / ".hall.png.0123abcd").write_bytes(CHINA[:100])  # as if it had been killed while it wrote
+        written = out.stat().st_mtime_ns
+        await daemon.wait_for(TOPICS.availability("hall"), "offline")
+        assert (await retained(mosquitto.port))[TOPICS.availability("hall")] == b"offline"
+
+        await server.stop()  # nothing is fetched again
+        frame = await start()
+        try:
+            report = json.loads((await daemon.wait_for(TOPICS.report("hall"), count=2)).payload)
+        finally:
+            frame.terminate()
+            await frame.wait()
+
+    assert report["item"] == "i1"
+    assert report["shown_at"]
+    assert "error" not in report
+    assert out.read_bytes() == CHINA
+    assert out.stat().st_mtime_ns == written
+    assert os.listdir(out.parent) == ["hall.png"]
 
 
 async def test_control_is_done_and_reported(mosquitto: Mosquitto, tmp_path: Path) -> None:
