@@ -46,6 +46,23 @@ def test_topic_outside_the_contract_is_none(topic: str) -> None:
     assert TOPICS.parse(topic) is None
 
 
+@pytest.mark.parametrize(
+    ("topic", "frame"),
+    [
+        ("framed/frame/hall/show", "hall"),
+        ("framed/frame/hall/image/data", "hall"),
+        ("framed/frame/hall", "hall"),
+        ("framed/frame/Hall/show", None),
+        ("framed/frame/", None),
+        ("framed/frames/hall", None),
+        ("framed/library", None),
+        ("homeassistant/frame/hall/config", None),
+    ],
+)
+def test_the_frame_that_a_topic_is_about(topic: str, frame: str | None) -> None:
+    assert TOPICS.frame_of(topic) == frame
+
+
 @pytest.mark.parametrize("frame", ["", "Hall", "a/b", "a+", "#", "ü", "x" * 33, "hall\n"])
 def test_frame_id_that_is_no_slug_never_becomes_a_topic(frame: str) -> None:
     with pytest.raises(BadRequest) as refused:

@@ -1,0 +1,42 @@
+"""Whose page it is that shows a token: the frame's own, and nobody's where tokens are missing or other."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from framed.frames.registry import Registry
+from framed.gate import FramesPort
+from framed.store.database import Database
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[tuple[FramesPort, Registry]]:
+    database, nobody = Database(tmp_path / "framed.db"), SimpleNamespace()
+    await database.start()
+    registry = Registry(database=database, configured=(), interval_s=60, fit="cover", default="")
+    await registry.load()
+    for frame in ("hall", "kitchen"):
+        await registry.add(frame, None, "added")
+    more: Any = dict.fromkeys(("player", "rendered", "handler", "router", "hub"), nobody)
+    yield FramesPort(database=database, registry=registry, **more), registry
+    await database.close()
+
+
+async def test_a_token_is_its_own_frames_and_no_others(house: tuple[FramesPort, Registry]) -> None:
+    gate, registry = house
+    for frame in ("hall", "kitchen"):
+        token = registry.get(frame).token
+        assert gate.frame_of(token) == frame
+        assert gate.check(frame, token)
+    assert not gate.check("hall", registry.get("kitchen").token)
+
+
+@pytest.mark.parametrize("token", ["", " ", "ö", "\udcff", "x" * 24])
+async def test_another_token_is_nobodys(house: tuple[FramesPort, Registry], token: str) -> None:
+    gate, _ = house
+    assert gate.frame_of(token) is None
+    assert not gate.check("hall", token)
+    assert not gate.check("cellar", token)
