@@ -53,7 +53,7 @@ class Mosquitto:
 
     def start(self) -> None:
         self._process = subprocess.Popen([self._binary, "-c", str(self._conf)], stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
@@ -111,7 +111,7 @@ class Peer:
             username=username,
             password=password,
             protocol=version,
-            timeout=5,
+            timeout=30,
             will=will,
             tls_context=tls,
         )
@@ -152,7 +152,7 @@ class Peer:
         """The `count`-th message whose topic matches the filter `topic`, with `payload` if one is given."""
         wanted = payload.encode() if isinstance(payload, str) else payload
         looked_at = 0
-        async with asyncio.timeout(10), self._news:
+        async with asyncio.timeout(40), self._news:
             while True:
                 for message in self.seen[looked_at:]:
                     if wanted in (None, message.payload) and message.topic.matches(topic):

@@ -28,7 +28,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 
 
 async def finished(queue: JobQueue, job_id: str) -> dict[str, Any]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         while True:
             job = await queue.get(job_id)
             assert job is not None

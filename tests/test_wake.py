@@ -36,5 +36,5 @@ async def test_a_loop_that_is_ended_in_the_moment_of_its_wake_ends() -> None:
     task.cancel()
 
     with pytest.raises(asyncio.CancelledError):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(40):
             await task

@@ -219,7 +219,7 @@ async def test_the_next_picture_is_there_before_it_is_shown(house: House, page: 
             items = (await house.app.web._gate.playlist("tablet"))["items"]
             return next((item["sha256"] for item in items if item["photo"] == photo and "sha256" in item), None)
 
-        sha256 = await until(rendered, 20)
+        sha256 = await until(rendered)
         await page.wait_for(f"performance.getEntriesByType('resource').some(one => one.name.includes('{sha256}'))")
         await page.press("ArrowRight", 39)
         assert await shown(page, house, photo=wanted["photo"]) == sha256
@@ -287,7 +287,7 @@ async def changed(house: House, before: str) -> str:
         photo = (await house.state("tablet"))["photo"]
         return photo if photo != before else None
 
-    return str(await until(check, 20))
+    return str(await until(check))
 
 
 async def swipe(page: Page, start: int, end: int) -> None:
@@ -442,7 +442,7 @@ async def test_a_report_becomes_state_and_a_removed_frame_leaves_nothing_behind(
         assert (await house.state("shelf"))["battery"] == 17.5
         await until(lambda: has_retained(house, "framed/frame/shelf/show"))
         await house.call("frame/remove", frame="shelf")
-        assert await until(lambda: nothing_retained(house, "framed/frame/shelf/#"), 20)
+        assert await until(lambda: nothing_retained(house, "framed/frame/shelf/#"))
     assert not house.app.registry.knows("shelf")
 
 

@@ -202,7 +202,7 @@ async def test_hide_at_the_frame_takes_the_photo_off_every_wall(app: App) -> Non
     async def hidden() -> bool:
         return bool((await app.router.call("ask", {"text": "cats", "dry_run": True}))["data"]["count"] == 0)
 
-    await until(hidden, 10)
+    await until(hidden)
 
 
 async def test_a_broken_file_is_parked_with_its_reason_and_read_again_when_it_changes(app: App, house: House) -> None:
@@ -224,4 +224,4 @@ async def test_a_deleted_photo_leaves_every_playlist(app: App, house: House) -> 
         answer = await app.router.call("ask", {"text": "coffee", "dry_run": True})
         return bool(answer["data"]["count"] == 0)
 
-    await until(gone, 30)
+    await until(gone)

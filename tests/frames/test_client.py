@@ -186,7 +186,7 @@ async def test_picture_of_another_format_is_converted_to_what_the_file_says(
 async def test_once_shows_one_picture_and_ends(mosquitto: Mosquitto, server: PictureServer, tmp_path: Path) -> None:
     async with Hall(mosquitto, tmp_path, once=True) as hall:
         await hall.show(server.show("i1", CHINA))
-        await asyncio.wait_for(hall.task, 10)
+        await asyncio.wait_for(hall.task, 40)
         assert hall.out.read_bytes() == CHINA
         assert (await hall.report())["item"] == "i1"
 
@@ -196,7 +196,7 @@ async def test_frame_that_is_woken_by_a_timer_never_seems_to_fail(
 ) -> None:
     async with Hall(mosquitto, tmp_path, once=True, wake_s=3600) as hall:
         await hall.show(server.show("i1", CHINA))
-        await asyncio.wait_for(hall.task, 10)
+        await asyncio.wait_for(hall.task, 40)
     left = await retained(mosquitto.port)
     assert TOPICS.availability("hall") not in left
     assert json.loads(left[TOPICS.hello("hall")])["wake_s"] == 3600

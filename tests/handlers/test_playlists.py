@@ -26,7 +26,11 @@ async def test_a_playlist_is_saved_renamed_found_by_name_and_deleted(home: Home)
     assert renamed["id"] == first["id"]
     listed = await home.over_http("playlist/list", saved=True)
     assert [item["name"] for item in listed["items"]] == ["Nights"]
-    assert "Nights" in [item["name"] for item in (await home.retained("framed/playlists"))["items"]]
+
+    async def told() -> bool:
+        return "Nights" in [item["name"] for item in (await home.retained("framed/playlists"))["items"]]
+
+    await until(told)
     got = await home.over_mqtt("playlist/get", id="nights")
     assert (got["id"], got["frames"], len(got["items"])) == (first["id"], ["kitchen"], 4)
     assert (await home.over_mqtt("playlist/set", frame="hall", id="Nights"))["playlist"] == first["id"]
@@ -38,7 +42,7 @@ async def test_a_playlist_is_saved_renamed_found_by_name_and_deleted(home: Home)
         playing = [(await home.app.player.current(frame))[1] for frame in ("kitchen", "hall")]
         return playing == ["default-kitchen", "default-hall"]
 
-    await until(on_their_own, 20)
+    await until(on_their_own)
 
 
 async def test_two_saved_playlists_do_not_share_a_name(home: Home) -> None:
@@ -116,7 +120,7 @@ async def test_favourites_join_and_leave_their_playlist(home: Home) -> None:
     async def left() -> bool:
         return await home.names(id) == ["coffee.jpg"]
 
-    await until(left, 10)
+    await until(left)
     await home.ask("photo/favourite", id=coffee, on=False)
 
 

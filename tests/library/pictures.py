@@ -6,6 +6,7 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
+import pillow_heif
 from PIL import Image
 from PIL.Image import Transpose
 
@@ -31,6 +32,8 @@ def cat() -> Image.Image:
 
 
 def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+    if kind == "HEIF":
+        pillow_heif.register_heif_opener()
     buffer = BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()

@@ -3,14 +3,18 @@
 import asyncio
 import hashlib
 import os
+import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 
 from framed.events import PhotoGone
 from framed.library.scanner import LibrarySettings, Root, Scanner
+from framed.library.waiting import FileToRead
+from framed.store import files as stored
 from framed.store.database import Database
 from framed.store.tables import files, folders, photo_steps, photos, roots
 
@@ -79,9 +83,20 @@ class Shelf:
         for file in await scanner.files.todo(10_000):
             digest = await asyncio.to_thread(_digest, file.path)
             photo = await self.database.write(lambda c, digest=digest: _photo(c, digest))
-            await scanner.files.mark_read(file.id, photo, seen=file.seen)
+            await self.mark_read(file, photo)
             names.append(os.fsdecode(file.path).removeprefix(f"{self.folder}/"))
         return sorted(names)
+
+    async def mark_read(self, file: FileToRead, photo: int) -> None:
+        mark = partial(stored.mark_read, file_id=file.id, photo_id=photo, now=time.time(), seen=file.seen)
+        _, gone = await self.database.write(mark)
+        self.events += [PhotoGone(photo.uid, photo.photo_id) for photo in gone]
+
+    async def unread(self) -> dict[str, int]:
+        """How many files are in each state that are not read."""
+        query = select(files.c.state, func.count()).where(files.c.state != "read").group_by(files.c.state)
+        rows = await self.database.read(lambda c: c.execute(query).all())
+        return dict(tuple(row) for row in rows)
 
     async def shelve(self, scanner: Scanner) -> dict[str, int]:
         await scanner.scan()
@@ -124,7 +139,7 @@ def _photo(connection: Any, digest: bytes) -> int:
     return int(connection.execute(insert(photos).values(row).returning(photos.c.id)).scalar_one())
 
 
-async def until(condition: Callable[[], Any], limit_s: float = 20.0) -> None:
+async def until(condition: Callable[[], Any], limit_s: float = 60.0) -> None:
     """Waits for a condition that another task brings about; it may be a coroutine function."""
     async with asyncio.timeout(limit_s):
         while True:

@@ -113,7 +113,7 @@ async def test_a_server_that_hangs_is_left_in_time_and_told_so(fake: FakeVision,
     use(fake, timeout_s=1)
     with pytest.raises(TimedOut, match="no caption in 1 s"):
         await caption(kind)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         await fake.broken_off.wait()
     assert len(fake.asked) == 1
 
@@ -122,7 +122,7 @@ async def test_a_server_that_hangs_is_left_in_time_and_told_so(fake: FakeVision,
 async def test_who_cancels_ends_the_servers_work(fake: FakeVision, kind: type[VisionServer]) -> None:
     fake.fault = "hang"
     task = asyncio.create_task(caption(kind))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         await fake.heard.wait()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

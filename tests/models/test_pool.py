@@ -36,7 +36,7 @@ async def pool(events: list[PoolEvent]) -> AsyncIterator[HostPool]:
         yield pool
 
 
-async def until(holds: Callable[[], object], seconds: float = 20.0) -> None:
+async def until(holds: Callable[[], object], seconds: float = 60.0) -> None:
     async with asyncio.timeout(seconds):
         while not holds():  # noqa: ASYNC110 - another process is waited for, and it sets no Event here
             await asyncio.sleep(0.01)
@@ -331,13 +331,23 @@ async def test_a_model_nobody_asks_for_is_unloaded_though_its_host_works_on() ->
                 loaded = (await pool.run(Call("fake", "model", {"do": "look"}, {"name": "works"})))["loaded"]
 
 
-async def test_idle_hosts_end(events: list[PoolEvent]) -> None:
-    settings = ComputeSettings(cpu_idle_s=0.2, idle_unload_s=0.2, device="cpu")
+async def test_idle_hosts_of_every_kind_end_and_start_again_when_wanted(events: list[PoolEvent]) -> None:
+    kinds = ("cpu", "light", "model")
+    settings = ComputeSettings(cpu_hosts=1, cpu_idle_s=0.2, light_idle_s=0.2, idle_unload_s=0.2, device="cpu")
+
+    async def pids(pool: HostPool) -> list[int]:
+        found = await asyncio.gather(*(pool.run(fake("look", host=host)) for host in kinds))
+        return [answer["pid"] for answer in found]
+
     async with HostPool(settings, FAKES, on_event=events.append) as pool:
-        pids = [(await pool.run(fake("look", host=host)))["pid"] for host in ("cpu", "model")]
+        first = await pids(pool)
+        await until(lambda: len(pool.status()) < 3 or any(host["state"] == "stopping" for host in pool.status()))
+        second = await pids(pool)  # one of them may be just ending: its place is taken when it has
         await until(lambda: not pool.status())
-    assert not any(map(alive, pids))
-    assert events == []
+        assert not any(map(alive, first + second))
+        third = await pids(pool)
+    assert not set(third) & {*first, *second}
+    assert events == []  # nobody is told of a crash
 
 
 async def test_a_cpu_host_is_renewed_after_its_number_of_calls() -> None:
@@ -361,7 +371,7 @@ async def test_close_leaves_no_child_even_under_a_deaf_call() -> None:
     pids = [host["pid"] for host in pool.status() if host["pid"]]
     began = time.monotonic()
     await pool.close()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30  # a deaf call sleeps for ten minutes
     assert len(pids) == 2
     assert not any(map(alive, pids))
     outcomes = await asyncio.gather(*calls, return_exceptions=True)
@@ -459,4 +469,4 @@ async def test_hosts_die_with_a_daemon_killed_by_force_and_it_imports_nothing_he
         daemon.wait()
         if daemon.stdout:
             daemon.stdout.close()
-    await until(lambda: not any(alive(int(pid)) for pid in pids), 5)
+    await until(lambda: not any(alive(int(pid)) for pid in pids))

@@ -38,7 +38,7 @@ class Inbox:
         self._news.set()
 
     async def wait_for(self, topic: str) -> Incoming:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             while True:
                 for incoming in self.seen:
                     if incoming.topic == topic:
@@ -48,7 +48,7 @@ class Inbox:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         while not condition():  # noqa: ASYNC110  # the client's state has no event for each change
             await asyncio.sleep(0.01)
 
@@ -64,7 +64,7 @@ def daemon(port: int, inbox: Any = None, *, protocol: str = "auto", **more: Any)
 
 
 async def connected(client: MqttClient) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         await client.wait_connected()
 
 
@@ -579,7 +579,7 @@ async def test_close_is_quick_while_the_broker_hangs() -> None:
     await asyncio.sleep(0.05)
     started = time.monotonic()
     await client.close()
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 10  # where it waited for the broker: 30 s
     server.close()
 
 

@@ -25,7 +25,7 @@ class Clock:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110  # the client's state has no event for each change
             await asyncio.sleep(0.01)
 

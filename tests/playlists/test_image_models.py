@@ -115,7 +115,7 @@ class Home:
         async def so() -> bool:
             return self.models.status() == status
 
-        await until(so, 20)
+        await until(so)
 
 
 def there(profile: Profile) -> None:
@@ -147,7 +147,7 @@ async def test_the_first_model_answers_from_its_first_photos_and_is_measured_onc
         kept = (await home.database.read(image_model.get)).calibration
         return kept is not None and home.index.images is not None and home.index.images.judge
 
-    judge = await until(measured, 20)
+    judge = await until(measured)
     assert (judge.calibration.model, judge.calibration.photos) == (SMALL.model_id, 80)
 
     await home.models.close()  # and it is remembered
@@ -155,13 +155,13 @@ async def test_the_first_model_answers_from_its_first_photos_and_is_measured_onc
     home.words.asked.clear()
     again = home.models = home.made()
     await again.start()
-    assert (await until(measured, 20)).calibration == judge.calibration
+    assert (await until(measured)).calibration == judge.calibration
     assert again.status() == {"model": SMALL.model_id}
 
     async def warm() -> bool:
         return home.words.asked == [SMALL.backend]
 
-    await until(warm, 20)  # the first request need not wait for its words
+    await until(warm)  # the first request need not wait for its words
 
 
 async def test_a_better_model_takes_over_when_nothing_is_left_and_what_was_in_flight_is_done_again(home: Home) -> None:
@@ -178,7 +178,7 @@ async def test_a_better_model_takes_over_when_nothing_is_left_and_what_was_in_fl
     async def reopened() -> bool:
         return await home.left(FAST) == 10
 
-    await until(reopened, 20)
+    await until(reopened)
     assert home.index.images is not None
     assert home.index.images.model == SMALL.model_id
     await home.step(FAST, range(71, 81))
@@ -187,7 +187,7 @@ async def test_a_better_model_takes_over_when_nothing_is_left_and_what_was_in_fl
     async def dropped() -> bool:
         return await home.database.read(lambda c: vectors.count(c, SMALL.model_id)) == 0
 
-    await until(dropped, 20)
+    await until(dropped)
     assert home.index.images.model == FAST.model_id
 
 
@@ -213,7 +213,7 @@ async def test_a_model_that_fails_on_many_photos_does_not_replace_one_that_knew_
     async def off() -> bool:
         return home.index.images is None
 
-    await until(off, 20)
+    await until(off)
 
 
 async def test_a_request_does_not_wait_for_the_model_of_words_and_the_next_one_has_it(home: Home) -> None:

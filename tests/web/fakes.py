@@ -113,7 +113,7 @@ class Gate:
         for queue in self._listeners.get(frame, []):
             queue.put_nowait(event)
 
-    async def until(self, condition: Any, seconds: float = 15) -> None:
+    async def until(self, condition: Any, seconds: float = 40) -> None:
         async with asyncio.timeout(seconds), self.changed:
             await self.changed.wait_for(condition)
 

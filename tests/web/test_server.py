@@ -326,7 +326,7 @@ async def test_a_stream_that_fails_ends_quietly(house: House, client: aiohttp.Cl
     async with client.get(house.at("/frame/hall/events"), headers=house.bearer) as stream:
         assert [(await event(stream))[0] for _ in range(2)] == ["hello", "state"]
         house.gate.tell("hall", "not an event")  # type: ignore[arg-type]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(40):
             assert b"Traceback" not in await stream.read()
     assert house.gate.listeners("hall") == 0
 
@@ -334,7 +334,7 @@ async def test_a_stream_that_fails_ends_quietly(house: House, client: aiohttp.Cl
 async def test_the_server_stops_while_pages_stream(house: House, client: aiohttp.ClientSession) -> None:
     async with client.get(house.at("/frame/hall/events"), headers=house.bearer) as stream:
         await event(stream)
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(40):
             await house.server.close()
         assert [await event(stream) for _ in range(2)][1] == ("bye", {"crowded": False})
 
@@ -366,7 +366,7 @@ async def test_commands_and_reports_arrive(house: House, client: aiohttp.ClientS
 async def event(stream: aiohttp.ClientResponse) -> tuple[str, dict]:  # type: ignore[type-arg]
     """The next event of a stream: its name and its data."""
     name = ""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         async for line in stream.content:
             field, _, value = line.decode().rstrip("\n").partition(": ")
             if field == "event":
@@ -382,7 +382,7 @@ async def raw(house: House, head: bytes) -> tuple[int, dict[str, str], bytes]:
     try:
         writer.write(head + b"Connection: close\r\n\r\n")
         await writer.drain()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(40):
             answer = await reader.read()
     finally:
         writer.close()
@@ -400,7 +400,7 @@ async def test_headers_that_come_drop_by_drop_are_given_up(house: House) -> None
         for drop in (b"GET / HT", b"TP/1.1\r\nHost: x\r\n", b"X-A: 1\r\n"):
             writer.write(drop)
             await asyncio.sleep(0.05)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(40):
             answer = await reader.read()
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert b'"code":"timeout"' in answer
@@ -416,7 +416,7 @@ async def test_a_thousand_idle_connections_do_not_keep_others_out(house: House, 
     try:
         async with client.get(f"http://127.0.0.1:{server.port}/healthz") as answer:
             assert answer.status == 200
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(40):
             assert [await reader.read() for reader, _ in idle[:7]] == [b""] * 7
     finally:
         for _, writer in idle:
@@ -431,7 +431,7 @@ async def test_a_connection_that_speaks_plainly_outlives_the_wait_for_headers(ho
     try:
         for _ in range(2):
             writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(40):
                 assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200 OK")
             await asyncio.sleep(0.2)
     finally:
