@@ -1,6 +1,5 @@
 """Every object that framed is made of, built in order and introduced to the others; nothing runs yet."""
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -49,7 +48,7 @@ from framed.models.download import Hub as ModelHub
 from framed.models.pool import HostPool
 from framed.monitoring import Monitor
 from framed.mqtt.topics import Topics
-from framed.parts import followed, limits, use_categories
+from framed.parts import cpu_hosts, followed, limits, use_categories
 from framed.playlists.ask import Asker
 from framed.playlists.explain import caption_of
 from framed.playlists.grammar import Name
@@ -130,7 +129,6 @@ class Assembly:
             settings=config.library,
             suffixes=SUFFIXES,
             emit=self.bus.emit,
-            steps=[step.name for step in steps],
             clock=self._clock,
         )
         self.scanning = Scanning(self.scanner, self.background)
@@ -141,7 +139,7 @@ class Assembly:
             previews=self.previews,
             bus=self.bus,
             steps=steps,
-            cpu_hosts=config.compute.cpu_hosts or os.cpu_count() or 1,
+            cpu_hosts=cpu_hosts(config),
             limits=limits(config),
         )
         self.backends = Backends(
@@ -321,6 +319,7 @@ class Assembly:
                 kept=self.kept,
                 player=self.player,
                 registry=self.registry,
+                router=self.router,
             ),
             self.frame_handler,
             self.accounts,

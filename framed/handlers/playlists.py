@@ -9,15 +9,17 @@ from pydantic import Field, model_validator
 from framed.bus import Bus
 from framed.errors import BadRequest, UnknownPlaylist
 from framed.events import PlaylistChanged
+from framed.following import Following, of_the_shown
 from framed.frames.player import Player
 from framed.frames.publish import iso
-from framed.frames.registry import Frame, Registry
+from framed.frames.registry import Frame, FrameOptions, Registry
 from framed.playlists.ask import Answer, Asker, item_payload
 from framed.playlists.grammar import say
-from framed.playlists.kept import Kept, name_of, new_id
+from framed.playlists.grammar_say import every
+from framed.playlists.kept import Kept, name_of
 from framed.playlists.plan import QueryPlan
 from framed.playlists.spoken import speech, unknown
-from framed.router import Request, answers
+from framed.router import Request, Router, answers
 from framed.store import photos as photo_rows
 from framed.store import playlists as rows
 from framed.store.database import Database
@@ -83,7 +85,15 @@ class PlaylistList(Request):
 
 class PlaylistHandler:
     def __init__(
-        self, *, database: Database, bus: Bus, asker: Asker, kept: Kept, player: Player, registry: Registry
+        self,
+        *,
+        database: Database,
+        bus: Bus,
+        asker: Asker,
+        kept: Kept,
+        player: Player,
+        registry: Registry,
+        router: Router,
     ) -> None:
         self._database = database
         self._bus = bus
@@ -91,6 +101,7 @@ class PlaylistHandler:
         self._kept = kept
         self._player = player
         self._registry = registry
+        self._following = Following(database=database, kept=kept, player=player, router=router)
 
     def listen(self) -> None:
         """Nothing happens here but requests; `upkeep` follows events."""
@@ -103,19 +114,21 @@ class PlaylistHandler:
         plan = await self._asker.plan(request.text)
         frames = self._frames_of(plan, request.frame)
         frame = frames[0] if frames else None
+        if plan.nothing or of_the_shown(plan) is not None:
+            return await self._without_photos(plan, frames, dry_run=request.dry_run)
         plan = await self._followed_up(plan, frame)
-        answer = await self._asker.answer(
-            plan, frame_id=frame.id if frame else None, frame_filter=frame.filter if frame else ""
-        )
+        answer = await self._answer(plan, frame)
+        plan = answer.plan
         keep = not request.dry_run and bool(answer.composed.ids) and plan.unknown_frame is None
         listed = {"id": "", "name": name_of(plan), "count": len(answer.composed.ids)}
         if keep:
             if frame is not None:
                 self._player.begin(frame.id, answer.composed.ids[0])
-            listed["id"] = await self._kept.keep(answer)
+            listed["id"] = await self._kept.keep(answer, frame_id=frame.id if frame else None)
             for each in frames:
                 await self._start(each, await self._own(each, frames[0], answer, str(listed["id"])), plan)
-        said = self._speech(answer, frames, keep=keep, dry_run=request.dry_run)
+        unlooked = await self._asker.unlooked(plan)
+        said = self._speech(answer, frames, keep=keep, dry_run=request.dry_run, unlooked=unlooked)
         log.info(
             "asked",
             playlist=listed["id"],
@@ -252,14 +265,65 @@ class PlaylistHandler:
         if frame.filter == first.filter:
             return shared
         own = await self._asker.answer(answer.plan, frame_id=frame.id, frame_filter=frame.filter)
-        return await self._kept.keep(own, id=new_id(name_of(own.plan))) if own.composed.ids else shared
+        return await self._kept.keep(own, frame_id=frame.id) if own.composed.ids else shared
 
-    def _speech(self, answer: Answer, frames: list[Frame], *, keep: bool, dry_run: bool) -> str:
+    async def _answer(self, plan: QueryPlan, frame: Frame | None) -> Answer:
+        """Where nothing matches, and a word of it is one letter away from a name of the library, that name's photos."""
+        wanted: dict[str, Any] = {
+            "frame_id": frame.id if frame else None,
+            "frame_filter": frame.filter if frame else "",
+        }
+        answer = await self._asker.answer(plan, **wanted)
+        if answer.composed.ids or not plan.semantic:
+            return answer
+        nearby = await self._asker.with_near_names(plan)
+        other = await self._asker.answer(nearby, **wanted) if nearby is not None else answer
+        return other if other.composed.ids else answer
+
+    async def _without_photos(self, plan: QueryPlan, frames: list[Frame], *, dry_run: bool) -> dict[str, Any]:
+        """The answer to a sentence that names no photos: it is about the shown one, or about nothing."""
+        wish = of_the_shown(plan)
+        if wish is None and plan.interval_s is None:
+            said = "I did not hear what to show. Say for example: photos of the sea."
+        elif plan.unknown_frame is not None or not frames:
+            said = f"{' '.join(unknown(plan))} Say on which frame: I know {self._known_frames()}.".strip()
+        elif dry_run:
+            said = "Nothing was changed: it was only asked what would be."
+        elif wish is not None:
+            said = " ".join(dict.fromkeys([await self._following.do(frame, wish, plan.text) for frame in frames]))
+        else:
+            for frame in frames:
+                await self._registry.set(frame.id, FrameOptions(interval_s=max(5, int(plan.interval_s or 0))))
+            said = f"The {_spoken(frames)} change{'s' if len(frames) == 1 else ''} {every(plan.interval_s or 0)}."
+        listed = await self._playing(frames[0]) if frames else None
+        return {
+            "frame": frames[0].id if frames else None,
+            "frames": [frame.id for frame in frames],
+            "playlist": {"id": listed.id, "name": listed.name, "count": listed.count}
+            if listed
+            else {"id": "", "name": "", "count": 0},
+            "count": 0,
+            "matched": 0,
+            "plan": plan.model_dump(mode="json", exclude_defaults=True),
+            "understood": say(plan),
+            "speech": said[:250],
+            "items": [],
+            "relaxed": [],
+            "left_out": {},
+            "problems": [*unknown(plan), *plan.problems],
+        }
+
+    async def _playing(self, frame: Frame) -> rows.Playlist | None:
+        playing = (await self._player.current(frame.id))[1]
+        return await self._database.read(lambda c: rows.get(c, playing, limit=0)) if playing else None
+
+    def _speech(self, answer: Answer, frames: list[Frame], *, keep: bool, dry_run: bool, unlooked: int) -> str:
         plan, count = answer.plan, len(answer.composed.ids)
         if plan.unknown_frame is not None:
             return f"There is no frame called {plan.unknown_frame}. I know {self._known_frames()}."
         showing = keep and bool(frames)
-        said = speech(plan, count, answer.composed.matched, _spoken(frames), answer.found, showing=showing)
+        matched = answer.composed.matched
+        said = speech(plan, count, matched, _spoken(frames), answer.found, showing=showing, unlooked=unlooked)
         if count and not frames and not dry_run:
             said = f"{said} Say on which frame: I know {self._known_frames()}."[:250]
         return said
@@ -268,14 +332,13 @@ class PlaylistHandler:
         """ "Only the ones with dad" narrows what the frame shows; "without dad" takes away from it."""
         if frame is None or plan.follow_up not in ("only", "without"):
             return plan
-        playing = (await self._player.current(frame.id))[1]
-        listed = await self._database.read(lambda c: rows.get(c, playing, limit=0)) if playing else None
+        listed = await self._playing(frame)
         if listed is None or listed.plan is None:
             return plan
         before = QueryPlan.model_validate(listed.plan)
         merged: dict[str, Any] = {}
         for key, value in plan:
-            if key in ("v", "text", "spans", "problems", "labels", "follow_up", "sort", "quality"):
+            if key in ("v", "text", "spans", "problems", "labels", "read_as", "follow_up", "sort", "quality"):
                 continue
             old = getattr(before, key)
             if isinstance(value, list):
@@ -289,8 +352,6 @@ class PlaylistHandler:
         return plan.model_copy(update=merged)
 
     async def _start(self, frame: Frame, playlist_id: str, plan: QueryPlan) -> None:
-        from framed.frames.registry import FrameOptions
-
         if plan.interval_s is not None:
             await self._registry.set(frame.id, FrameOptions(interval_s=max(5, plan.interval_s)))
         await self._player.play(frame.id, playlist_id, quick=True)

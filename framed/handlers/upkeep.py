@@ -206,7 +206,7 @@ class PlaylistUpkeep:
         plan = QueryPlan.model_validate(listed.plan)
         answer = await self._kept.compose(plan, frame_id=frame.id, frame_filter=frame.filter)
         if answer.composed.ids:
-            await self._player.play(frame.id, await self._kept.keep(answer))
+            await self._player.play(frame.id, await self._kept.keep(answer, frame_id=frame.id))
         else:
             await self.play_default(frame.id)
 

@@ -23,12 +23,14 @@ from framed.playlists.calibration import combined, phrased
 from framed.playlists.compose import Composed, compose
 from framed.playlists.explain import why
 from framed.playlists.grammar import parse
+from framed.playlists.grammar_tokens import tokenise
 from framed.playlists.index import NO_TIME, PRECISIONS, LibraryIndex
-from framed.playlists.plan import AskSettings, Kind, QueryPlan
+from framed.playlists.near_names import SURE, nearest
+from framed.playlists.plan import TEXT_LIMIT, AskSettings, Kind, QueryPlan
 from framed.playlists.search import Found, Meaning, Searcher
 from framed.playlists.vocabulary import Names
 from framed.playlists.words import WordSearch, variants
-from framed.store import members
+from framed.store import faces, members
 from framed.store import photos as photo_rows
 from framed.store.database import Database
 from framed.store.playlists import Item
@@ -134,6 +136,26 @@ class Asker:
             return Answer(plan, found, composed, reasons, took)
 
         return await self._database.read(answer)
+
+    async def unlooked(self, plan: QueryPlan) -> int:
+        """Where a request counts people: how many photos nobody has looked through for faces."""
+        counted = plan.people_min is not None or plan.people_max is not None or plan.only_people
+        return await self._database.read(faces.unlooked) if counted else 0
+
+    async def with_near_names(self, plan: QueryPlan) -> QueryPlan | None:
+        """The request with the first word that misspells a name of the library written as that name."""
+        vocabulary = await self._names.get()
+        for token in tokenise(plan.text):
+            tables = (("people", vocabulary.people), ("places", vocabulary.places))
+            if token.kind != "word" or len(token.key) < SURE or token.key not in plan.semantic:
+                continue
+            for kind, names in tables:
+                found = nearest(names, [token.key])
+                if found:
+                    name = vocabulary.labels.get(f"{kind}:{found[0]}", found[0])
+                    read = await self.plan(f"{plan.text[: token.start]}{name}{plan.text[token.end :]}"[:TEXT_LIMIT])
+                    return read.model_copy(update={"read_as": {**read.read_as, token.raw: name}})
+        return None
 
     async def payloads(self, answer: Answer, most: int) -> list[dict[str, Any]]:
         """The first entries of an answer's `items`: what a person sees of these photos."""

@@ -45,7 +45,7 @@ def why(card: Mapping[str, Any], plan: QueryPlan, found: Found) -> list[str]:
 def _words(held: list[str], tagged: frozenset[str] | set[str]) -> list[str]:
     """What a model has seen in it, or its owner said is there, and what is only written about it somewhere."""
     seen, told = [word for word in held if word in tagged], [word for word in held if word not in tagged]
-    return ["shows " + _listed(seen)] * bool(seen) + ["mentions " + _listed(told)] * bool(told)
+    return [f"{verb} {_listed(words)}" for verb, words in (("shows", seen), ("mentions", told)) if words]
 
 
 def taken_words(card: Mapping[str, Any]) -> str:

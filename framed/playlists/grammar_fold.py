@@ -530,8 +530,9 @@ class Fold:
 
     def _nothing(self) -> bool:
         """ "thank you", "hm": nothing in it can be shown, and no word asks for just any photo."""
-        keys = self._sentence.keys
-        return all(item.slot in _IDLE for item in self._items) and _ANY.isdisjoint(keys)
+        timed = any(item.slot == "interval" for item in self._items)  # "change every minute" is about the frame
+        idle = _IDLE | {"interval", "frame"} if timed else _IDLE
+        return all(item.slot in idle for item in self._items) and _ANY.isdisjoint(self._sentence.keys)
 
     def _semantic(self, lists: dict[str, list[str]]) -> str:
         """What is left to mean; an occasion ("our trip to Rome") says no more than its place does."""

@@ -121,9 +121,14 @@ def _presentation(plan: QueryPlan) -> list[str]:
     return [
         _SORTS.get(plan.sort, "") if not (plan.sort == "best" == plan.quality) else "",
         f"on {frame}" if frame else "on every frame" if plan.all_frames else "",
-        f"changing every {_seconds(plan.interval_s)}" if plan.interval_s else "",
+        f"changing {every(plan.interval_s)}" if plan.interval_s else "",
         f"saved as “{plan.named}”" if plan.named else "",
     ]
+
+
+def every(seconds: int) -> str:
+    """ "every 5 minutes"."""
+    return f"every {_seconds(seconds)}"
 
 
 def _seconds(seconds: int) -> str:

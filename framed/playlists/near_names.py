@@ -8,6 +8,9 @@ from framed.playlists.grammar_phrases import Phrases
 SHORTEST = 4
 """Of a shorter name one letter is too much of it, unless it is only left out: Tim is no Tom, Ana is Anna."""
 
+SURE = 5
+"""An ordinary word of so many letters may be a name without its capital, where it means nothing else."""
+
 
 def nearest(names: Phrases[str], keys: Sequence[str]) -> tuple[str, ...]:
     """The ids of the only name that these tokens misspell; none where there is none, or more than one."""

@@ -330,3 +330,12 @@ def photos_of(connection: Connection, person: int) -> list[int]:
     by_face = select(faces.c.photo_id).where(faces.c.person_id == person)
     by_word = select(photo_people.c.photo_id).where(photo_people.c.person_id == person)
     return sorted(set(connection.execute(by_face.union(by_word)).scalars()))
+
+
+def unlooked(connection: Connection) -> int:
+    """How many photos have not been looked through for faces, whatever keeps it: no model, or no time yet."""
+    query = (
+        "select (select count(*) from photos where state in ('completed', 'partial')) - (select count(*) from "
+        "photo_steps where step = 'faces' and state in ('completed', 'skipped', 'failed'))"
+    )
+    return max(0, int(connection.exec_driver_sql(query).scalar() or 0))

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from framed.playlists.spoken import speech
 from framed.playlists.search import Found
+from framed.playlists.spoken import speech
 from tests.playlists.library import understood
 
 
