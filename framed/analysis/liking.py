@@ -34,15 +34,6 @@ class Head:
         scores: NDArray[np.float32] = (1.0 / (1.0 + np.exp(-1.7 * raw))).astype(np.float32)
         return scores
 
-    def stored(self) -> dict[str, Any]:
-        """As JSON, for the settings table."""
-        plain = {name: value for name, value in vars(self).items() if name != "weights"}
-        return {**plain, "weights": [round(float(value), 6) for value in self.weights]}
-
-    @classmethod
-    def restored(cls, stored: dict[str, Any]) -> "Head":
-        return cls(**{**stored, "weights": np.array(stored["weights"], np.float32)})
-
 
 def learn(
     model: str,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,10 +29,6 @@ CANONICAL_SIDE = 512
 
 _GRID = 64
 _COEFFICIENTS = 16
-_BANDS = 16
-_MAX_BUCKET = 5_000
-
-Implementation = Literal["auto", "pdqhash", "numpy"]
 
 
 def canonical(image: Image.Image) -> NDArray[np.uint8]:
@@ -46,68 +42,12 @@ def canonical(image: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(small, dtype=np.uint8)
 
 
-def pdq(rgb512: NDArray[np.uint8], *, implementation: Implementation = "auto") -> tuple[bytes, int]:
+def pdq(rgb512: NDArray[np.uint8]) -> tuple[bytes, int]:
     """The 32 bytes of the hash and its quality, 0 to 100, of an (H, W, 3) picture made by ``canonical``.
 
-    ``auto`` takes the ``pdqhash`` package where it is installed: the same hash within two bits.
+    Of the ``pdqhash`` package where it is installed: the same hash within two bits.
     """
-    if implementation == "pdqhash" or (implementation == "auto" and _has_pdqhash()):
-        return _pdq_package(rgb512)
-    return _pdq_numpy(rgb512)
-
-
-def distance(a: bytes, b: bytes) -> int:
-    """How many of the 256 bits differ; two unrelated pictures are near 128."""
-    return (int.from_bytes(a) ^ int.from_bytes(b)).bit_count()
-
-
-def distances(matrix: NDArray[np.uint8], hash_: bytes) -> NDArray[np.uint16]:
-    """How far each row of an (N, 32) matrix is from one hash: 9 ms for 100,000 rows."""
-    words = np.ascontiguousarray(matrix).view(np.uint64)
-    one = np.frombuffer(hash_, dtype=np.uint64)
-    counts: NDArray[np.uint16] = np.bitwise_count(words ^ one).sum(axis=1, dtype=np.uint16)
-    return counts
-
-
-def near_pairs(matrix: NDArray[np.uint8], max_distance: int = NEAR_BITS) -> NDArray[np.int64]:
-    """Index pairs (P, 2), first < second, of the rows of an (N, 32) matrix at most ``max_distance`` apart.
-
-    Only pairs that agree in at least one of sixteen 16-bit bands are compared: all pairs up to 15 bits apart are found,
-    96 % of those 24 to 31 apart. A band value shared by more than 5,000 rows is skipped (flat pictures; leave out what
-    is below MIN_QUALITY).
-    """
-    words = np.ascontiguousarray(matrix).view(np.uint64)
-    bands = np.ascontiguousarray(matrix).view(np.uint16)
-    found: list[NDArray[np.int64]] = []
-    for band in range(_BANDS):
-        found.extend(_pairs_of_band(words, bands, band, max_distance))
-    if not found:
-        return np.empty((0, 2), dtype=np.int64)
-    pairs = np.concatenate(found)
-    return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
-
-
-def _pairs_of_band(
-    words: NDArray[np.uint64], bands: NDArray[np.uint16], band: int, max_distance: int
-) -> list[NDArray[np.int64]]:
-    order = np.argsort(bands[:, band], kind="stable")
-    values = bands[order, band]
-    starts = np.flatnonzero(np.diff(values, prepend=~values[:1]))
-    sizes = np.diff(starts, append=len(values))
-    # How many rows of the same bucket follow each row, in sorted order.
-    following = np.repeat(starts + sizes, sizes) - np.arange(len(values)) - 1
-    following[np.repeat(sizes > _MAX_BUCKET, sizes)] = 0
-    found: list[NDArray[np.int64]] = []
-    step, at = 1, np.flatnonzero(following)
-    while len(at):
-        left, right = order[at], order[at + step]
-        near = np.bitwise_count(words[left] ^ words[right]).sum(axis=1, dtype=np.uint16) <= max_distance
-        near &= ~(bands[left, :band] == bands[right, :band]).any(axis=1)  # an earlier band has found this pair
-        # The sort is stable, so `left` is the smaller index already.
-        found.append(np.stack([left[near], right[near]], axis=1).astype(np.int64))
-        step += 1
-        at = at[following[at] >= step]
-    return found
+    return by_package(rgb512) if _has_pdqhash() else by_numpy(rgb512)
 
 
 @cache
@@ -115,14 +55,14 @@ def _has_pdqhash() -> bool:
     return importlib.util.find_spec("pdqhash") is not None
 
 
-def _pdq_package(rgb: NDArray[np.uint8]) -> tuple[bytes, int]:
+def by_package(rgb: NDArray[np.uint8]) -> tuple[bytes, int]:
     import pdqhash
 
     bits, quality = pdqhash.compute(np.ascontiguousarray(rgb))
     return np.packbits(np.asarray(bits, dtype=np.uint8)).tobytes(), int(quality)
 
 
-def _pdq_numpy(rgb: NDArray[np.uint8]) -> tuple[bytes, int]:
+def by_numpy(rgb: NDArray[np.uint8]) -> tuple[bytes, int]:
     luma = rgb @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
     height, width = luma.shape
     row_window, column_window = (-(-size // (2 * _GRID)) for size in (height, width))

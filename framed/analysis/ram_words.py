@@ -43,10 +43,6 @@ def words(scores: NDArray[np.float32]) -> list[Tag]:
     return [Tag(name=word, score=round(found[word], 3), level=levels[word]) for word in best[:MOST_TAGS]]
 
 
-def tag_count() -> int:
-    return len(_tags()[0])
-
-
 @cache
 def _tags() -> tuple[list[list[str]], NDArray[np.float32]]:
     """For each output its words (maybe none) and its threshold."""

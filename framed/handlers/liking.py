@@ -17,12 +17,11 @@ from framed.bus import Bus
 from framed.events import PhotoChanged
 from framed.jobs import Job, JobQueue, Progress
 from framed.store import liking as rows
-from framed.store import settings, vectors
+from framed.store import vectors
 from framed.store.database import Database
 
 log = structlog.get_logger(__name__)
 
-_KEY = "liking"
 _SOON_S = 120.0
 """An evening of hearts and skips is learned from once, not photo by photo."""
 _CHUNK = 2_000
@@ -48,7 +47,6 @@ class Liking:
         self._bus = bus
         self._jobs = jobs
         self.when_scored = when_scored
-        self.head: Head | None = None
 
     def listen(self) -> None:
         self._jobs.works("learn_liking", self._learn)
@@ -66,8 +64,6 @@ class Liking:
         lesson = await self._database.read(_lesson)
         head = await asyncio.to_thread(learn, LIKENESS, lesson.vectors, lesson.liked, lesson.strength, lesson.ordinary)
         progress(0.3, "learned")
-        self.head = head
-        await self._database.write(lambda c: settings.put(c, _KEY, head.stored() if head else None))
         scores = await self._database.read(lambda c: _scores(c, head))
         for start in range(0, len(scores), _CHUNK):
             part = scores[start : start + _CHUNK]

@@ -96,7 +96,6 @@ class Scanner:
         settings: LibrarySettings,
         suffixes: frozenset[str],
         emit: Callable[[object], None],
-        steps: Collection[str] = (),
         scandir: Scandir = os.scandir,
         clock: Callable[[], float] = time.time,
         mounts: Callable[[], list[Mount]] = read_mounts,
@@ -123,7 +122,6 @@ class Scanner:
             say_gone=self._say_gone,
             lane_of=self._lane_of,
             settle_s=settings.settle_s,
-            steps=steps,
             clock=clock,
         )
 

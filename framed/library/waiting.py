@@ -16,7 +16,7 @@ from framed.library.lane import Lane, NoAnswer
 from framed.library.walk import Walker, display, seen, sidecar_paths
 from framed.store import files as stored
 from framed.store.database import Database
-from framed.store.files import Counts, Gone, WaitingFile
+from framed.store.files import Gone, WaitingFile
 
 log = structlog.get_logger(__name__)
 
@@ -41,16 +41,8 @@ class FileToRead:
     size: int
     mtime_ns: int
     sidecars: list[bytes]
-    seen: tuple[int, int, int, int | None]  # for `mark_read` and `park`
+    seen: tuple[int, int, int, int | None]  # for `files.mark_read` and `park`
     photo_id: int | None
-
-
-@dataclass(frozen=True)
-class ParkedFile:
-    id: int
-    path: bytes
-    display: str
-    problem: str
 
 
 class WaitingFiles:
@@ -64,7 +56,6 @@ class WaitingFiles:
         say_gone: Callable[[list[Gone]], None],
         lane_of: Callable[[bytes], Lane],
         settle_s: float,
-        steps: Collection[str] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.settle_s = settle_s
@@ -72,7 +63,6 @@ class WaitingFiles:
         self._emit = emit
         self._say_gone = say_gone
         self._lane_of = lane_of
-        self._steps = frozenset(steps)
         self._clock = clock
         self._retry_soon = asyncio.Event()
 
@@ -176,23 +166,6 @@ class WaitingFiles:
             )
         return ready, looks
 
-    async def mark_read(
-        self, file_id: int, photo_id: int, *, seen: tuple[int, int, int, int | None] | None = None
-    ) -> bool:
-        """The file holds this photo; True when the photo was gone and is back. `seen` is that of its FileToRead: where
-        the file changed meanwhile it is handed out again."""
-        mark = partial(
-            stored.mark_read,
-            file_id=file_id,
-            photo_id=photo_id,
-            now=self._clock(),
-            seen=seen,
-            steps=self._steps,
-        )
-        back, gone = await self._database.write(mark)
-        self._say_gone(gone)
-        return back
-
     async def park(
         self,
         file_id: int,
@@ -201,7 +174,7 @@ class WaitingFiles:
         seen: tuple[int, int, int, int | None] | None = None,
         again_s: float | None = None,
     ) -> None:
-        """Puts the file aside until it changes; `problem` is the sentence people see, `seen` as in `mark_read`.
+        """Puts the file aside until it changes; `problem` is the sentence people see, `seen` that of its FileToRead.
 
         With `again_s` it is handed out again after that time too, at the first pass that finds that it can be opened.
         """
@@ -227,28 +200,6 @@ class WaitingFiles:
         at = self._clock() + min(seconds, stored.RETRY_MAX_S)
         await self._database.write(partial(stored.retry_later, file_id=file_id, at=at))
         self.look_soon()
-
-    async def parked(self, limit: int) -> list[ParkedFile]:
-        rows = await self._database.read(partial(stored.parked, limit=limit))
-        found = []
-        for row in rows:
-            path = os.path.join(row.root, row.folder, row.name)
-            found.append(ParkedFile(row.id, path, display(path), row.problem))
-        return found
-
-    async def counts(self) -> Counts:
-        return await self._database.read(stored.counts)
-
-    async def paths_of(self, photo_id: int) -> list[bytes]:
-        """Files that hold the photo and can be read now, the surest first."""
-        rows = await self._database.read(partial(stored.files_of, photo_id=photo_id))
-        found: list[bytes] = []
-        for row in rows:
-            path = os.path.join(row.root, row.folder, row.name)
-            with contextlib.suppress(NoAnswer):  # another copy may lie on a disk that does
-                if await self._lane_of(row.root).run(partial(_readable, path), limit_s=GLANCE_S):
-                    found.append(path)
-        return found
 
 
 def _readable(path: bytes) -> bool:

@@ -69,21 +69,6 @@ class WaitingFile(NamedTuple):
     photo_id: int | None
 
 
-class ParkedFile(NamedTuple):
-    id: int
-    root: bytes
-    folder: bytes
-    name: bytes
-    problem: str
-
-
-class PhotoFile(NamedTuple):
-    root: bytes
-    folder: bytes
-    name: bytes
-    state: str
-
-
 class Gone(NamedTuple):
     """A photo that no file holds any more."""
 
@@ -119,12 +104,6 @@ class Removed:
     files: int = 0
     waiting: list[int] = field(default_factory=list)  # files kept until an unread one of the same size has been read
     gone: list[Gone] = field(default_factory=list)
-
-
-class Counts(NamedTuple):
-    files: int
-    new: int
-    parked: int
 
 
 # -- roots -----------------------------------------------------------------------------------------------------------
@@ -528,32 +507,3 @@ def _as_seen(connection: Connection, file_id: int, seen: tuple[int, int, int, in
 
 def retry_later(connection: Connection, file_id: int, at: float) -> None:
     connection.execute(update(files).where(files.c.id == file_id, files.c.state == "new").values(retry_at=at))
-
-
-def parked(connection: Connection, limit: int) -> list[ParkedFile]:
-    query = (
-        select(files.c.id, roots.c.path, folders.c.path, files.c.name, files.c.problem)
-        .select_from(files.join(folders).join(roots))
-        .where(_UNREAD, files.c.state == "parked")
-        .order_by(files.c.id.desc())
-        .limit(limit)
-    )
-    return [ParkedFile(*row) for row in connection.execute(query)]
-
-
-def files_of(connection: Connection, photo_id: int) -> list[PhotoFile]:
-    """Where the photo lies; files known to hold it first, then those that changed and were not read again yet."""
-    query = (
-        select(roots.c.path, folders.c.path, files.c.name, files.c.state)
-        .select_from(files.join(folders).join(roots))
-        .where(files.c.photo_id == photo_id)
-        .order_by(files.c.state.desc(), files.c.id)
-    )
-    return [PhotoFile(*row) for row in connection.execute(query)]
-
-
-def counts(connection: Connection) -> Counts:
-    query = select(files.c.state, func.count()).where(_UNREAD).group_by(files.c.state)
-    unread: dict[str, int] = {state: count for state, count in connection.execute(query)}
-    total = connection.execute(select(func.count()).select_from(files)).scalar_one()
-    return Counts(int(total), unread.get("new", 0), unread.get("parked", 0))

@@ -123,10 +123,6 @@ def forget_render(connection: Connection, key: str) -> None:
     connection.execute(delete(renders).where(renders.c.key == key))
 
 
-def touch_render(connection: Connection, key: str) -> None:
-    connection.execute(update(renders).where(renders.c.key == key).values(used_at=time.time()))
-
-
 def oldest_renders(connection: Connection, over_bytes: int) -> list[RowMapping]:
     """What to delete so that the rendered pictures fit: least lately used first; never what a frame shows now."""
     total = connection.execute(select(func.coalesce(func.sum(renders.c.bytes), 0))).scalar() or 0

@@ -358,21 +358,6 @@ def set_text(connection: Connection, photo_id: int, body: str) -> None:
     connection.execute(_TEXT, {"id": photo_id, "body": body})
 
 
-def forget_text(connection: Connection, photo_id: int) -> None:
-    connection.execute(_NO_TEXT, {"id": photo_id})
-
-
-# -- what a person decides -------------------------------------------------------------------------------------------
-
-
-def decide(connection: Connection, uid: str, **values: Any) -> int | None:
-    """Sets `favourite` or `hidden`; the photo's id, or None where there is none."""
-    photo_id: int | None = connection.execute(select(photos.c.id).where(photos.c.uid == uid)).scalar()
-    if photo_id is not None:
-        set_values(connection, photo_id, values)
-    return photo_id
-
-
 # -- looking ---------------------------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, literal, select, update
 
-from framed.store.tables import frame_states, photos, playlist_items, playlists
+from framed.store.tables import frame_states, playlist_items, playlists
 
 
 @dataclass(frozen=True)
@@ -199,10 +199,3 @@ def keep_places(connection: Connection, playlist_id: str, photo_ids: Sequence[in
         connection.execute(
             update(frame_states).where(frame_states.c.frame_id == row.frame_id).values(position=max(place, -1))
         )
-
-
-def may_be_shown(connection: Connection, ids: Sequence[int]) -> set[int]:
-    query = select(photos.c.id).where(
-        photos.c.id.in_(list(ids)), photos.c.hidden.is_(False), photos.c.state.in_(("completed", "partial", "pending"))
-    )
-    return set(connection.execute(query).scalars())

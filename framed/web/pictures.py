@@ -15,8 +15,6 @@ REVALIDATE = "private, no-cache"
 SMALLEST_SIDE, LARGEST_SIDE = 16, 7680
 MOST_PIXELS = 7680 * 4320
 
-EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png", "image/bmp": "bmp", "image/webp": "webp", "image/avif": "avif"}
-
 
 class PictureResponse(web.FileResponse):
     """A FileResponse that keeps our ETag: aiohttp's own is made of the file's time, which changes when a cache is

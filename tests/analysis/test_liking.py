@@ -1,11 +1,9 @@
 """A head learns what there is to learn from decisions, and claims nothing where there is nothing."""
 
-import json
-
 import numpy as np
 import pytest
 
-from framed.analysis.liking import LEAST, Head, learn
+from framed.analysis.liking import LEAST, learn
 
 DIM = 256
 
@@ -60,11 +58,3 @@ def test_many_skips_do_not_drown_few_favourites() -> None:
     rest = np.setdiff1d(np.arange(900), rows)
     scores = head.scores(photos[rest])
     assert scores[liked[rest] > 0.5].mean() > scores[liked[rest] < 0.5].mean() + 0.08
-
-
-def test_a_head_is_the_same_after_it_was_stored() -> None:
-    photos = library(300)
-    head = learn("m", photos[:150], tastes(photos)[:150], np.ones(150, np.float32), photos)
-    assert head is not None
-    again = Head.restored(json.loads(json.dumps(head.stored())))
-    assert np.allclose(head.scores(photos), again.scores(photos), atol=1e-3)

@@ -49,7 +49,7 @@ async def test_new_photo_is_handed_out_until_it_is_read(shelf: Shelf) -> None:
     assert (file.path, file.folder, file.root) == (path, "2024", str(shelf.folder))
     assert await shelf.read(scanner) == ["2024/a.jpg"]
     assert await scanner.files.todo(10) == []
-    assert await scanner.files.counts() == (1, 0, 0)
+    assert await shelf.unread() == {}
 
 
 async def test_files_handed_out_already_are_passed_over(shelf: Shelf) -> None:
@@ -90,12 +90,10 @@ async def test_parked_file_is_retried_only_when_it_changes(shelf: Shelf) -> None
     await scanner.files.park(file.id, "The file is cut short.")
     await scanner.scan()
     assert await scanner.files.todo(1) == []
-    [parked] = await scanner.files.parked(5)
-    assert (parked.display, parked.problem) == (f"{shelf.folder}/a.jpg", "The file is cut short.")
+    assert await shelf.unread() == {"parked": 1}
     shelf.put("a.jpg", b"whole", at=LONG_AGO + 9)
     await scanner.scan()
     assert await shelf.read(scanner) == ["a.jpg"]
-    assert await scanner.files.parked(5) == []
 
 
 @pytest.mark.parametrize("sidecar", ["a.jpg.xmp", "a.xmp", "A.XMP"])
@@ -127,7 +125,7 @@ async def test_sidecar_edited_while_the_photo_was_read_is_not_lost(shelf: Shelf)
     [file] = await scanner.files.todo(1)
     shelf.put("a.xmp", at=LONG_AGO + 19)
     await scanner.scan()
-    await scanner.files.mark_read(file.id, file.photo_id or 0, seen=file.seen)
+    await shelf.mark_read(file, file.photo_id or 0)
     assert len(await scanner.files.todo(1)) == 1
 
 
@@ -287,7 +285,7 @@ async def test_hard_link_is_another_file_of_the_same_photo(shelf: Shelf) -> None
     (shelf.folder / "a.jpg").unlink()
     await scanner.scan()
     assert shelf.gone == []
-    assert await scanner.files.paths_of(before["a.jpg"]) == [os.fsencode(shelf.folder / "b.jpg")]
+    assert await shelf.photos() == {"b.jpg": before["a.jpg"]}
 
 
 async def test_photo_copied_elsewhere_and_deleted_is_never_said_to_be_gone(shelf: Shelf) -> None:
@@ -417,7 +415,7 @@ async def test_restored_backup_with_other_inodes_is_not_read_again(shelf: Shelf)
 
 async def test_deleted_photo_is_gone_and_comes_back_with_its_results(shelf: Shelf) -> None:
     shelf.put("a.jpg"), shelf.put("b.jpg")
-    scanner = shelf.scanner(steps=["tags", "text"])
+    scanner = shelf.scanner()
     before = await shelf.shelve(scanner)
     for step, state in [("tags", "completed"), ("text", "failed")]:
         await shelf.add_step(before["a.jpg"], step, state)
@@ -455,7 +453,6 @@ async def test_root_that_vanished_deletes_nothing_and_says_so(shelf: Shelf) -> N
     ]
     assert await shelf.photos() == before
     assert [root.problem for root in await scanner.status()] == report.problems
-    assert await scanner.files.paths_of(before["a.jpg"]) == []
     os.rename(shelf.folder.with_name("elsewhere"), shelf.folder)
     assert (await scanner.scan()).problems == []
     assert [root.problem for root in await scanner.status()] == [None]
@@ -704,12 +701,12 @@ async def test_running_scanner_finds_changes_on_its_timer_and_a_root_that_comes_
     await until(lambda: not scanner.problems)
     shelf.put("b.jpg")
     os.utime(shelf.folder)
-    await until(lambda: _two_new(scanner))
+    await until(lambda: _two_new(shelf))
     task.cancel()
 
 
-async def _two_new(scanner: Any) -> bool:
-    return bool((await scanner.files.counts()).new == 2)
+async def _two_new(shelf: Shelf) -> bool:
+    return await shelf.unread() == {"new": 2}
 
 
 async def test_retries_follow_the_system_clock_when_it_is_set_back(shelf: Shelf) -> None:

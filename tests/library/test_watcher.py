@@ -62,7 +62,7 @@ async def test_photo_dropped_into_a_folder_is_scanned_at_once(shelf: Shelf) -> N
         await until(lambda: any(isinstance(event, ScanFinished) for event in shelf.events))
         await shelf.read(scanner)
         shelf.put("old/b.jpg"), shelf.put("new/deep/c.jpg")
-        await until(lambda: _new(scanner, 2))
+        await until(lambda: _new(shelf, 2))
         before = await shelf.photos()
         assert sorted(await shelf.read(scanner)) == ["new/deep/c.jpg", "old/b.jpg"]
         os.rename(shelf.folder / "old", shelf.folder / "renamed")
@@ -74,8 +74,8 @@ async def test_photo_dropped_into_a_folder_is_scanned_at_once(shelf: Shelf) -> N
     assert shelf.gone == [before["old/a.jpg"]]
 
 
-async def _new(scanner: Any, count: int) -> bool:
-    return bool((await scanner.files.counts()).new == count)
+async def _new(shelf: Shelf, count: int) -> bool:
+    return await shelf.unread() == {"new": count}
 
 
 async def _lies(shelf: Shelf, path: str) -> bool:

@@ -46,8 +46,6 @@ QUESTIONS: dict[str, Any] = {
     "todo": lambda c: stored.todo(c, 5, now=1.0, busy=[3]),
     "next_retry": lambda c: stored.next_retry(c, now=1.0),
     "count_due": lambda c: stored.count_due(c, now=1.0),
-    "parked": lambda c: stored.parked(c, 5),
-    "files_of": lambda c: stored.files_of(c, 1),
     "files_at_inodes": lambda c: stored.files_at_inodes(c, [1, 2]),
     "folders_under": lambda c: stored.folders_under(c, 1, b"a"),
     "files_in": lambda c: stored.files_in(c, [1, 2]),
