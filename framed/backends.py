@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import structlog
 
+from framed.background import end_tasks
 from framed.bus import Bus
 from framed.errors import Unavailable
 from framed.events import BackendChanged
@@ -56,9 +57,7 @@ class Backends:
         self._task = asyncio.create_task(self._run(), name="backends")
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end_tasks(self._task)
 
     def heard(self, event: PoolEvent) -> None:
         """What happened to a compute host; called on the event loop."""

@@ -22,10 +22,7 @@ class Background:
         return task
 
     async def close(self) -> None:
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(*self._tasks)
 
 
 async def _alone(work: Coroutine[Any, Any, None], name: str) -> None:
@@ -33,3 +30,11 @@ async def _alone(work: Coroutine[Any, Any, None], name: str) -> None:
         await work
     except Exception:
         log.exception("a part of framed stopped", part=name)
+
+
+async def end_tasks(*tasks: asyncio.Task[Any] | None) -> None:
+    """Returns when they have ended; how is theirs to say."""
+    running = [task for task in tasks if task is not None]
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)

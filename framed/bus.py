@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import structlog
 
+from framed.background import end_tasks
+
 log = structlog.get_logger(__name__)
 E = TypeVar("E")
 
@@ -61,10 +63,7 @@ class Bus:
 
     async def close(self) -> None:
         self._running = False
-        tasks = [listener.task for listener in self._all() if listener.task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(*[listener.task for listener in self._all()])
 
     def _all(self) -> list[_Listener]:
         return [listener for listeners in self._listeners.values() for listener in listeners]

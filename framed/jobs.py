@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection, RowMapping
 
+from framed.background import end_tasks
 from framed.bus import Bus
 from framed.clock import steady
 from framed.errors import BadRequest, Busy, Cancelled, FramedError, NotReady, TimedOut
@@ -76,10 +77,7 @@ class JobQueue:
 
     async def close(self) -> None:
         """Running jobs are interrupted and put back: the next start goes on with them."""
-        tasks = [*self._tasks, *self._running.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(*self._tasks, *self._running.values())
         if self._tasks:
             await self._database.write(rows.put_back)
 
@@ -142,9 +140,6 @@ class JobQueue:
 
     async def listed(self, limit: int = 50) -> list[dict[str, Any]]:
         return [public(job) for job in await self._database.read(lambda c: rows.listed(c, limit))]
-
-    async def counts(self) -> dict[str, int]:
-        return await self._database.read(rows.counts)
 
     # -- workers -------------------------------------------------------------------------------------------------
 

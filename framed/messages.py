@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from framed import events
+from framed.background import end_tasks
 from framed.bus import Bus
 from framed.errors import Busy, FramedError, TooLarge
 from framed.frames.publish import iso
@@ -78,9 +79,7 @@ class Messages:
 
     async def close(self) -> None:
         await self.remember()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(*self._tasks)
 
     # -- in ------------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from astral import sun as sun_times
 from cronsim import CronSim, CronSimError
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from framed.background import end_tasks
 from framed.errors import FramedError
 from framed.store import settings as rows
 from framed.store.database import Database
@@ -218,9 +219,7 @@ class Schedule:
         self._task = asyncio.create_task(self._run(), name="schedule")
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end_tasks(self._task)
 
     @property
     def problems(self) -> list[str]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import sdnotify
 import structlog
 
+from framed.background import end_tasks
 from framed.store.database import Database
 from framed.store.tables import settings
 
@@ -39,9 +40,7 @@ class Heart:
 
     async def __aexit__(self, *exc: object) -> None:
         self._notifier.notify("STOPPING=1")
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end_tasks(self._task)
 
     @contextmanager
     def reloading(self) -> Iterator[None]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from framed.analysis import clusters
+from framed.background import end_tasks
 from framed.bus import Bus
 from framed.errors import FramedError
 from framed.events import StepChanged
@@ -56,9 +57,7 @@ class Grouping:
         self._task = asyncio.create_task(self._run(), name="grouping")
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end_tasks(self._task)
 
     def wake(self) -> None:
         self._woken.set()

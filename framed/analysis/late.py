@@ -16,6 +16,7 @@ import structlog
 from sqlalchemy import Connection
 
 from framed.analysis.step import LateStep, Outcome, attempted
+from framed.background import end_tasks
 from framed.bus import Bus
 from framed.errors import FramedError
 from framed.events import StepChanged
@@ -90,9 +91,7 @@ class LateSteps:
         self._loop = asyncio.create_task(self._run(), name="late steps")
 
     async def close(self) -> None:
-        if self._loop is not None:
-            self._loop.cancel()
-            await asyncio.gather(self._loop, return_exceptions=True)
+        await end_tasks(self._loop)
 
     def wake(self, photo_id: int | None = None) -> None:
         """Look again: at this photo and those after it, or at every one, resting steps too."""

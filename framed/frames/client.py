@@ -19,6 +19,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError, field_validator
 
 from framed import __version__
+from framed.background import end_tasks
 from framed.errors import BadPhoto, ConfigError, FramedError, Refused, TimedOut, TooLarge, Unavailable
 from framed.mqtt.client import MqttClient
 from framed.mqtt.connection import Incoming
@@ -231,9 +232,7 @@ class _Frame:
             if bringing.done():
                 bringing.result()
         finally:
-            bringing.cancel()
-            changed.cancel()
-            await asyncio.gather(bringing, changed, return_exceptions=True)
+            await end_tasks(bringing, changed)
 
     def _hello(self) -> Hello:
         options = self._options

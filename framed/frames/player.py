@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 from sqlalchemy import RowMapping
 
+from framed.background import end_tasks
 from framed.bus import Bus
 from framed.errors import BadPhoto, CannotStore, FramedError, UnknownPlaylist
 from framed.events import FrameFailed, FrameOffline, FrameOnline, FrameShown
@@ -83,10 +84,7 @@ class Player:
         self._tick_task = asyncio.create_task(self._run(), name="frames:schedule")
 
     async def close(self) -> None:
-        tasks = [task for task in (self._tick_task, *self._spawned, *self._ahead.values()) if task]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(self._tick_task, *self._spawned, *self._ahead.values())
 
     def reconfigure(self, timezone: tzinfo) -> None:
         """Another time zone was read; the schedule looks at once at what it changes."""

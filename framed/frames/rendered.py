@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import RowMapping
 
+from framed.background import end_tasks
 from framed.frames.base import Panel, logical_size, render_key
 from framed.frames.publish import PLAYLIST_ITEMS
 from framed.frames.registry import Frame, focus_of
@@ -55,10 +56,7 @@ class RenderedPictures:
         return bool(self._rendering)
 
     async def close(self) -> None:
-        tasks = list(self._rendering.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(*self._rendering.values())
 
     def path(self, sha256: str, ext: str) -> Path:
         return self._folder / sha256[:2] / f"{sha256}.{ext}"

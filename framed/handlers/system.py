@@ -14,6 +14,7 @@ from pydantic import Field
 from framed import __version__
 from framed.analysis.late import LateSteps
 from framed.analysis.pipeline import Pipeline
+from framed.background import end_tasks
 from framed.bus import Bus
 from framed.config import Config
 from framed.errors import BadRequest, FramedError
@@ -145,9 +146,7 @@ class SystemHandler:
     async def close(self) -> None:
         if self._recount is not None:
             self._recount.cancel()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(*self._tasks)
 
     # -- requests ------------------------------------------------------------------------------------------------
 

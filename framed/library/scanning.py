@@ -2,7 +2,7 @@
 
 import asyncio
 
-from framed.background import Background
+from framed.background import Background, end_tasks
 from framed.library.formats import SUFFIXES
 from framed.library.scanner import Scanner
 from framed.library.watcher import Watcher
@@ -25,7 +25,5 @@ class Scanning:
     async def close(self) -> None:
         if self._watcher is not None:
             await self._watcher.__aexit__()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end_tasks(self._task)
         self._watcher = self._task = None

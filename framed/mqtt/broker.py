@@ -14,6 +14,7 @@ import psutil
 import structlog
 from pydantic import BaseModel, ValidationError
 
+from framed.background import end_tasks
 from framed.errors import ConfigError, FramedError, Unavailable
 from framed.mqtt import iotcore
 from framed.mqtt.accounts import DAEMON, Accounts
@@ -99,10 +100,8 @@ class ManagedBroker:
         )
 
     async def stop(self) -> None:
-        if self._supervisor is not None:
-            self._supervisor.cancel()
-            await asyncio.gather(self._supervisor, return_exceptions=True)
-            self._supervisor = None
+        await end_tasks(self._supervisor)
+        self._supervisor = None
         if self._process is not None:
             await self._process.end()
             self._process = None

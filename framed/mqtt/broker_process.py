@@ -11,6 +11,7 @@ from typing import Final
 
 import structlog
 
+from framed.background import end_tasks
 from framed.errors import Unavailable
 from framed.mqtt.recipe import Recipe
 
@@ -103,9 +104,7 @@ class BrokerProcess:
             if not ready.done():
                 raise Unavailable(f"The {self._recipe.kind} broker ended with code {process.returncode}.")
         finally:
-            ended.cancel()
-            ready.cancel()
-            await asyncio.gather(ended, ready, return_exceptions=True)
+            await end_tasks(ended, ready)
 
     async def _accepts(self) -> None:
         for port in self._recipe.ports():

@@ -13,6 +13,7 @@ from typing import Final, Self
 
 import structlog
 
+from framed.background import end_tasks
 from framed.errors import FramedError, TooLarge
 from framed.mqtt.connection import Connection, Incoming, MqttError, connect, reason_code, status_at
 from framed.mqtt.expiry import Expiry
@@ -169,9 +170,7 @@ class MqttClient:
             self._said_goodbye = await self._say_goodbye()
         self._expiry.close()
         tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(*tasks)
         self._set_connected(False)
 
     async def configure(self, settings: MqttSettings) -> None:
@@ -185,8 +184,7 @@ class MqttClient:
         self._stopping = True
         if self._outbox.gate is Gate.OPEN:
             self._said_goodbye = await self._say_goodbye()
-        connection.cancel()
-        await asyncio.gather(connection, return_exceptions=True)
+        await end_tasks(connection)
         self._settings = settings
         self._works = None
         self._reception.most_bytes = settings.max_json_bytes

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import structlog
 
+from framed.background import end_tasks
 from framed.bus import Bus
 from framed.errors import FramedError, Unavailable
 from framed.events import BackendChanged, StepChanged
@@ -79,9 +80,7 @@ class ImageModels:
         self._task = asyncio.create_task(self._run(), name="image models")
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end_tasks(self._task)
 
     def wake(self) -> None:
         self._woken.set()

@@ -5,6 +5,7 @@ from collections import Counter
 
 import structlog
 
+from framed.background import end_tasks
 from framed.errors import FramedError
 from framed.web.ports import FrameGate
 
@@ -39,9 +40,7 @@ class Presence:
     async def close(self) -> None:
         """Forget who was here without saying so: a server that stops is no frame's absence."""
         leaving = list(self._leaving.values())
-        for task in leaving:
-            task.cancel()
-        await asyncio.gather(*leaving, return_exceptions=True)
+        await end_tasks(*leaving)
 
     async def _here(self, frame: str) -> None:
         task = self._leaving.pop(frame, None)

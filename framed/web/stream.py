@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import structlog
 from aiohttp import web
 
+from framed.background import end_tasks
 from framed.web.api import dumps
 from framed.web.ports import ServerEvent
 
@@ -99,9 +100,7 @@ async def serve_events(
             raise
         log.exception("stream failed", path=request.path)  # too late for an error answer: the page connects again
     finally:
-        ending.cancel()
-        following.cancel()
-        await asyncio.gather(following, ending, return_exceptions=True)
+        await end_tasks(ending, following)
         close = getattr(source, "aclose", None)
         if close is not None:
             await close()
