@@ -3,28 +3,28 @@
 import asyncio
 import importlib.metadata
 import importlib.util
-import json
 import os
 import platform
 import re
 import shutil
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from framed import remote
+from framed.doctor_gpu import gpu
+from framed.doctor_service import said_by, service
 from framed.errors import FramedError, Unavailable
+from framed.finding import Finding
 from framed.remote import Where
 from framed.terminal import counted
 
 if TYPE_CHECKING:
     from framed.config import Config
 
-State = Literal["good", "note", "wrong"]
 NEEDED = ("examine", "render", "tags", "text_embedding", "places")
 """Tasks that the main job cannot be done without; the others are more than that."""
 
@@ -32,23 +32,6 @@ _REINSTALL = "make setup"
 _FREE_MB = (300, 5_000)
 _WATCHES = 65_536
 _OLDEST = 1_735_689_600  # 2025: a clock before it was never set
-_GPU_FILES = ("/dev/nvidia0", "/dev/kfd", "/dev/dri/renderD128")
-_GPU_CODE = """
-import json, torch
-names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
-xpu = hasattr(torch, "xpu") and torch.xpu.is_available()
-mps = hasattr(torch.backends, "mps") and torch.backends.mps.is_available()
-print(json.dumps({"torch": torch.__version__, "cuda": names, "xpu": bool(xpu), "mps": bool(mps)}))
-"""
-
-
-class Finding(NamedTuple):
-    """`wrong`: framed, or a part of it, does not work. `note`: it works, and could do better."""
-
-    what: str
-    state: State
-    said: str
-    mend: str = ""
 
 
 def examine(settings: "Config", at: Where, used: Path | None) -> Iterator[Finding]:
@@ -59,16 +42,16 @@ def examine(settings: "Config", at: Where, used: Path | None) -> Iterator[Findin
     yield _packages()
     yield _sqlite()
     yield from _formats()
-    yield from _tasks(settings)
+    yield from _tasks(settings, at)
     yield _weights(settings, at)
-    yield _device(settings)
+    yield gpu(settings.compute.device)
     yield from _data(settings.data_dir)
     yield from _photos(settings, running)
     yield from _watches()
     yield from _daemon(at) if running else _ports(settings, at)
     yield from _broker(settings)
     yield from _clock(settings)
-    yield from _service()
+    yield from service()
 
 
 def broken_configuration(message: str) -> Finding:
@@ -145,7 +128,7 @@ def _formats() -> Iterator[Finding]:
         yield Finding("formats", "wrong", f"{', '.join(missing)} cannot be read", _REINSTALL)
 
 
-def _tasks(settings: "Config") -> Iterator[Finding]:
+def _tasks(settings: "Config", at: Where) -> Iterator[Finding]:
     from framed.models import catalogue, vision_settings, weights
 
     weights.use(settings.models.folder or settings.data_dir / "models")
@@ -159,14 +142,24 @@ def _tasks(settings: "Config") -> Iterator[Finding]:
         try:
             choice = catalogue.choose(task, wanted)
         except Unavailable as error:
-            pull = re.search(r"framed models (?:pull|verify) [\w-]+", error.message)
             bad = task in NEEDED or wanted != "auto"
-            said = error.message if bad or pull is None else "nothing that does it is here; framed works without"
-            yield Finding(task, "wrong" if bad else "note", said, pull[0] if pull else _REINSTALL if bad else "")
+            said = error.message if bad else "nothing that does it is here; framed works without"
+            yield Finding(
+                task, "wrong" if bad else "note", said, _mend(error.message, at) or (_REINSTALL if bad else "")
+            )
         else:
             server = vision_settings.server(choice.backend) if task == "caption" else None
             model = f"at {server.host}, to which photos are sent" if server else choice.model_id
             yield Finding(task, "good", f"{choice.backend} {model}".strip() + _why(wanted, choice.passed_over))
+
+
+def _mend(problem: str, at: Where) -> str:
+    """The command that the backends name, as it can be typed here."""
+    if pull := re.search(r"framed (models (?:pull|verify) [\w-]+)", problem):
+        return at.command(*pull[1].split())
+    if install := re.search(r"pip (install '?[\w\[\]-]+'?)", problem):
+        return f"{Path(sys.executable).with_name('pip')} {install[1]}"
+    return ""
 
 
 def _why(wanted: str, passed_over: tuple[str, ...]) -> str:
@@ -194,35 +187,6 @@ def _weights(settings: "Config", at: Where) -> Finding:
     mend = at.command("models", "pull", "NAME")
     said = f"{had}Better models than the packaged ones can be added with {mend}: {', '.join(more)}"
     return Finding("weights", "good", said)
-
-
-def _device(settings: "Config") -> Finding:
-    wanted = settings.compute.device
-    there = [path for path in _GPU_FILES if Path(path).exists()] or (["mps"] if sys.platform == "darwin" else [])
-    if not there:
-        if wanted in ("auto", "cpu"):
-            return Finding("GPU", "good", f"none; {counted(os.cpu_count() or 1, 'processor core')} do everything")
-        return Finding("GPU", "wrong", f"compute.device is {wanted}, and there is no GPU", "set compute.device: auto")
-    found = _ask_torch()
-    if found is None:
-        return Finding("GPU", "note", f"{there[0]} is there, but torch does not start", _REINSTALL)
-    names = found["cuda"] or [name for name in ("xpu", "mps") if found[name]]
-    if names:
-        return Finding("GPU", "good", f"{', '.join(names)} (torch {found['torch']})")
-    said = f"{there[0]} is there, but torch {found['torch']} cannot use it; models run on the processor"
-    return Finding("GPU", "note" if wanted in ("auto", "cpu") else "wrong", said, "install the GPU's driver")
-
-
-def _ask_torch() -> dict[str, Any] | None:
-    """In a process of its own: torch is slow to import, and a broken driver may take its process along."""
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", _GPU_CODE], capture_output=True, text=True, timeout=120, check=True
-        )
-        found: dict[str, Any] = json.loads(done.stdout)
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return None  # the finding says that torch does not start
-    return found
 
 
 # -- folders -------------------------------------------------------------------------------------------------------
@@ -380,7 +344,7 @@ def _given_broker(settings: "Config") -> Iterator[Finding]:
         yield Finding("MQTT broker", "wrong", problem, "the section mqtt of config.yaml says how to reach it")
 
 
-# -- clock and service ---------------------------------------------------------------------------------------------
+# -- clock ---------------------------------------------------------------------------------------------
 
 
 def _clock(settings: "Config") -> Iterator[Finding]:
@@ -392,7 +356,7 @@ def _clock(settings: "Config") -> Iterator[Finding]:
     said = f"{time.strftime('%Y-%m-%d %H:%M')}; dates are understood in {zone}"
     if here is not None and here != zone and _offset(here) != _offset(zone):
         yield Finding("clock", "note", f"{said}, this machine is in {here}", f"set ask.timezone: {here}")
-    elif _said_by("timedatectl", "show", "--property=NTPSynchronized", "--value") == "no":
+    elif said_by("timedatectl", "show", "--property=NTPSynchronized", "--value") == "no":
         yield Finding("clock", "note", f"{said}; nothing keeps it right", "sudo timedatectl set-ntp true")
     else:
         yield Finding("clock", "good", said)
@@ -413,26 +377,3 @@ def _offset(zone: str) -> Any:
         return datetime.now(ZoneInfo(zone)).utcoffset()
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return None  # TZ may be a rule such as CET-1CEST, which is no zone's name
-
-
-def _service() -> Iterable[Finding]:
-    if not Path("/run/systemd/system").is_dir():
-        return
-    state = _said_by("systemctl", "is-active", "framed.service")
-    loaded = _said_by("systemctl", "show", "--property=LoadState", "--value", "framed.service")
-    if loaded != "loaded":
-        yield Finding("service", "good", "framed is not installed as a service; systemd/framed.service would do it")
-    elif state == "failed":
-        yield Finding("service", "wrong", "framed.service has failed", "journalctl -u framed -e")
-    else:
-        yield Finding("service", "good", f"framed.service is {state}")
-
-
-def _said_by(*command: str) -> str | None:
-    if shutil.which(command[0]) is None:
-        return None
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.SubprocessError):
-        return None  # as good as not installed: the finding does without
-    return done.stdout.strip()
