@@ -43,6 +43,8 @@ class RapidOcr(TextLook):
         self._reader = RapidOCR(
             params={
                 "Global.log_level": "error",
+                # Photos are upright; the classifier of lines upside down turned every third line of a printed page.
+                "Global.use_cls": False,
                 "Global.max_side_len": FINE_PX,
                 "Det.limit_type": "max",
                 "EngineConfig.onnxruntime.intra_op_num_threads": 1,
@@ -66,12 +68,12 @@ class RapidOcr(TextLook):
 
         self._detector.limit_side_len = side
         small, how = self._reader.preprocess_img(bgr)
-        detected, turned, read, _ = self._reader.run_ocr_steps(small, how)
+        detected, _, read, cut_out = self._reader.run_ocr_steps(small, how)
         if detected.boxes is None or read.txts is None:
             return []
         lines = [Line(unmixed(text), float(score)) for text, score in zip(read.txts, read.scores, strict=True)]
         if self._others:
-            lines = read_again(lines, turned.img_list, self._others)
+            lines = read_again(lines, cut_out, self._others)
         corners = map_boxes_to_original(detected.boxes, how, *bgr.shape[:2])
         return [(line.text, line.score, box) for line, box in zip(lines, corners, strict=True)]
 
