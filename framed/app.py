@@ -22,7 +22,7 @@ from framed.models.pool import HostPool
 from framed.mqtt.client import MqttClient
 from framed.mqtt.endpoint import Endpoint
 from framed.owner_token import owner_token
-from framed.parts import parts_of, redo
+from framed.parts import models_folder, parts_of, redo
 from framed.playlists.words import install
 from framed.reload import Reload
 from framed.store.database import Database
@@ -61,7 +61,7 @@ class App(Assembly):
 
     async def _start(self) -> None:
         config, data = self.config, self.config.data_dir
-        weights.use(config.models.folder or data / "models")
+        weights.use(models_folder(config))
         vision_settings.use(config.captions)
         await asyncio.to_thread(claim, data, self._stack)
         self.token = await asyncio.to_thread(owner_token, data)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -11,8 +12,9 @@ from framed import logs
 from framed.analysis import tag_categories
 from framed.analysis.steps import all_steps, late_steps
 from framed.config import Config
-from framed.models import vision_settings
+from framed.models import vision_settings, weights
 from framed.models.catalogue import PACKAGED
+from framed.models.download import Hub
 from framed.reload import Part
 from framed.store import files
 from framed.store import settings as remembered
@@ -35,6 +37,8 @@ def parts_of(app: "App") -> list[Part]:
         Part(("mqtt",), follow.mqtt),
         Part(("cache", "ask.timezone"), follow.player),
         Part(("library",), follow.library),
+        Part(("compute", "models.folder"), follow.compute),
+        Part(("models.mirror", "models.offline"), follow.downloads),
         Part(("ask", "models"), follow.requests),
         Part(("photos", "ask.hemisphere", "models"), follow.analysis),
         Part(("captions",), follow.captions),
@@ -77,6 +81,18 @@ class _Follow:
         finally:
             await app.scanning.start()
         app.pictures.follows = followed(new)
+
+    async def compute(self, old: Config, new: Config) -> None:
+        app = self._app
+        elsewhere = new.models.folder != old.models.folder
+        if elsewhere:
+            weights.use(models_folder(new))
+        app.pool.reconfigure(new.compute, anew=elsewhere)
+        app.pipeline.cpu_hosts = cpu_hosts(new)
+        app.late.wake()
+
+    async def downloads(self, old: Config, new: Config) -> None:
+        self._app.shelf.use(Hub(new.models.mirror, new.models.offline))
 
     async def requests(self, old: Config, new: Config) -> None:
         app = self._app
@@ -144,6 +160,15 @@ def use_categories(app: "Assembly", categories: tag_categories.Categories) -> No
 def followed(config: Config) -> frozenset[bytes]:
     """The photo folders whose links lead out of them with their owner's leave."""
     return frozenset(os.fsencode(root.path) for root in config.library.roots if root.follow_symlinks)
+
+
+def models_folder(config: Config) -> Path:
+    return config.models.folder or config.data_dir / "models"
+
+
+def cpu_hosts(config: Config) -> int:
+    """How many files are read ahead for."""
+    return config.compute.cpu_hosts or os.cpu_count() or 1
 
 
 def limits(config: Config) -> dict[str, int]:

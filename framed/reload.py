@@ -53,10 +53,6 @@ FIXED: tuple[Fixed, ...] = (
     Fixed("mqtt.port", "framed's own broker keeps its address", _own_broker),
     Fixed("mqtt.bind", "framed's own broker keeps its address"),
     Fixed("mqtt.broker", "framed's own broker is running"),
-    Fixed("compute", "the compute hosts are running"),
-    Fixed("models.folder", "models are loaded from it"),
-    Fixed("models.mirror", "downloads may be running"),
-    Fixed("models.offline", "downloads may be running"),
 )
 
 

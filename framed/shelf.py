@@ -74,11 +74,16 @@ class Shelf:
         downloader: Downloader | None = None,
     ) -> None:
         self.sets = tuple(sets)
-        self.hub = hub
+        self._downloader = downloader or Downloader(hub)
+        self.use(hub)
         self._database = database
         self._choices = choices
         self._catalogue = catalogue
-        self._puller = Puller(downloader or Downloader(hub))
+        self._puller = Puller(self._downloader)
+
+    def use(self, hub: Hub) -> None:
+        """Files come from there from now on; one that is on its way is still brought."""
+        self.hub = self._downloader.hub = hub
 
     def find(self, name: str) -> Weights:
         """The set of this name, else the first one of the backend of this name. Raises BadRequest."""

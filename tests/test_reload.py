@@ -47,7 +47,6 @@ async def test_only_the_parts_whose_keys_changed_hear_of_it() -> None:
     [
         ({}, {"data_dir": "/elsewhere"}, "data_dir needs a restart: everything framed knows lies in that folder."),
         ({}, {"http": {"port": 8000}}, "http.port needs a restart: the web server keeps its address."),
-        ({}, {"compute": {"device": "cpu"}}, "compute needs a restart: the compute hosts are running."),
         ({}, {"mqtt": {"port": 1884}}, "mqtt.port needs a restart: framed's own broker keeps its address."),
         ({}, {"mqtt": {"host": "broker.lan"}}, "mqtt.host needs a restart: framed's own broker and yours"),
     ],

@@ -126,7 +126,7 @@ class Pipeline:
         self._batched = [step for step in self.steps if isinstance(step, BatchStep)]
         self._versions = {step.name: step.version for step in self.steps}
         self._limits = limits or {}
-        self._hosts = cpu_hosts
+        self.cpu_hosts = cpu_hosts
         self._new_files = asyncio.Event()
         self._new_photos = asyncio.Event()
         self._reading: dict[int, asyncio.Task[None]] = {}
@@ -176,7 +176,7 @@ class Pipeline:
     # -- files ---------------------------------------------------------------------------------------------------
 
     async def _read_files(self) -> None:
-        room = self._hosts * _FILES_AHEAD
+        room = self.cpu_hosts * _FILES_AHEAD
         while True:
             try:
                 found = list(await self._files.todo(room * 4, busy=list(self._reading)))

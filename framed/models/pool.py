@@ -200,6 +200,8 @@ class HostPool:
         self._lanes: dict[str, _Lane] = {}
         self._tending: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[None]] = set()
+        self._outdated: set[Child] = set()
+        """Hosts that are not to have another call."""
         self._running = False
         self._device_crashes: deque[float] = deque()
         self._on_cpu_until = 0.0
@@ -210,19 +212,38 @@ class HostPool:
 
     async def start(self) -> None:
         """Starts no process yet: that is the first call's doing."""
-        settings = self._settings
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        sizes: tuple[tuple[HostKind, int, float], ...] = (
-            ("cpu", settings.cpu_hosts or min(cores, 4), settings.cpu_idle_s),
-            ("light", 1, settings.light_idle_s),
-            ("model", 1, settings.idle_unload_s),
-        )
-        self._lanes = {
-            kind: _Lane(kind, kind, limit, idle_s, asyncio.Semaphore(settings.queue_limit))
-            for kind, limit, idle_s in sizes
-        }
+        room = self._settings.queue_limit
+        kinds: tuple[HostKind, ...] = ("cpu", "light", "model")
+        self._lanes = {kind: _Lane(kind, kind, *self._size(kind), asyncio.Semaphore(room)) for kind in kinds}
         self._running = True
         self._tending = asyncio.create_task(self._tend(), name="compute hosts")
+
+    def _size(self, kind: HostKind) -> tuple[int, float]:
+        """How many hosts of a kind there may be, and for how long one may rest."""
+        settings = self._settings
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return {
+            "cpu": (settings.cpu_hosts or min(cores, 4), settings.cpu_idle_s),
+            "light": (1, settings.light_idle_s),
+        }.get(kind, (1, settings.idle_unload_s))
+
+    def reconfigure(self, settings: ComputeSettings, *, anew: bool = False) -> None:
+        """These hold from the next call on. A host that was started under others ends once it is free, with `anew`
+        every one; calls that run or wait are done as they would have been."""
+        before, self._settings = self._settings, settings
+        if settings.device != before.device:
+            self._on_cpu_until = 0.0  # what drove the models from the one says nothing of the other
+        for lane in self._lanes.values():
+            lane.limit, lane.idle_s = self._size(lane.kind)
+            if settings.queue_limit != before.queue_limit:
+                lane.room = asyncio.Semaphore(settings.queue_limit)
+            launch = self._launch(lane.kind, lane.name)
+            self._outdated |= {child for child in lane.children if anew or child.launch != launch}
+            resting = list(lane.free)
+            lane.free.clear()
+            for child in resting:
+                self._rest(lane, child)
+            self._match(lane)
 
     async def close(self) -> None:
         """Ends every host, within about two seconds; calls that wait or run fail with Unavailable."""
@@ -403,11 +424,19 @@ class HostPool:
             return
         most_mb = _APART_RSS_MB if lane.kind == "apart" else settings.cpu_recycle_rss_mb
         spent = child.calls >= settings.cpu_recycle_calls or child.rss_mb >= most_mb
-        if not self._running or (lane.kind in ("cpu", "apart") and spent):
+        if lane.kind in ("cpu", "apart") and spent:
+            self._outdated.add(child)
+        self._rest(lane, child)
+        self._match(lane)
+
+    def _rest(self, lane: _Lane, child: Child) -> None:
+        """A free host waits for its next call; or it ends, as its time is over or there are more than there may be."""
+        staying = sum(other.state != "stopping" and other not in self._outdated for other in lane.children)
+        if not self._running or child in self._outdated or staying > lane.limit:
+            self._outdated.add(child)
             self._later(child.close())
         else:
             lane.free[child] = time.monotonic()
-        self._match(lane)
 
     def _match(self, lane: _Lane) -> None:
         """Give free hosts to those who wait, and start as many as are still missing."""
@@ -432,7 +461,7 @@ class HostPool:
         except HostDied:
             return  # `_ended` has seen to it
         log.info("compute host started", host=child.name, pid=child.pid, ms=round((time.monotonic() - began) * 1000))
-        lane.free[child] = time.monotonic()
+        self._rest(lane, child)
         self._match(lane)
 
     def _launch(self, kind: HostKind, name: str = "") -> Launch:
@@ -458,6 +487,7 @@ class HostPool:
     def _ended(self, lane: _Lane, child: Child, reason: str, ending: Ending) -> None:
         lane.children.remove(child)
         lane.free.pop(child, None)
+        self._outdated.discard(child)
         if ending == "wanted" or not self._running:
             log.info("compute host ended", host=child.name, reason=reason, calls=child.calls)
         else:

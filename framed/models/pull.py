@@ -285,9 +285,8 @@ class _Work:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(self._new / name, target)
         listed = self._wanted.revision
-        weights.write_manifest(
-            self._wanted.name, self._served or self._revision, facts, listed=listed, environment=kept
-        )
+        revision = self._served or self._revision
+        weights.write_manifest(self._wanted.name, revision, facts, listed=listed, environment=kept, home=self._folder)
         shutil.rmtree(self._new, ignore_errors=True)
         _sweep(self._folder, facts)
 

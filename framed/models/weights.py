@@ -153,10 +153,12 @@ def write_manifest(
     *,
     listed: str = "",
     environment: dict[str, Any] | None = None,
+    home: Path | None = None,
 ) -> None:
     """Declares a set whole. The rename is the one step at which it becomes so. `listed`: the revision that framed
-    asked for, where the hub resolved it to another name."""
-    target = folder() / name / MANIFEST
+    asked for, where the hub resolved it to another name. `home`: the set's folder, where `folder()` may have become
+    another meanwhile."""
+    target = (home or folder() / name) / MANIFEST
     draft = target.with_suffix(".new")
     manifest = {"revision": revision, "listed": listed or revision, "files": files}
     manifest |= {"environment": environment} if environment else {}

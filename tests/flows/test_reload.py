@@ -198,23 +198,6 @@ async def test_what_needs_a_restart_is_said_a_sentence_each_and_stays(home: Conf
     assert "instance needs a restart" in (await home.app.system.health_payload())["problem"]
 
 
-async def test_what_computes_follows_and_loses_no_call(home: Configured) -> None:
-    before = {host["pid"] for host in home.app.pool.status()}
-
-    asking = [asyncio.create_task(home.ask("frame/next", frame="kitchen")) for _ in range(3)]
-    done = await home.write(compute={"cpu_hosts": 1, "device": "cpu", "cpu_address_space_mb": 2900})
-    await asyncio.gather(*asking)
-    write_photo("horse.png", home.album / "horse.jpg")
-    await analysed(home.app, 3)
-    (home.album / "horse.jpg").unlink()
-
-    assert done["restart"] == []
-    assert "compute.cpu_hosts" in done["changed"]
-    hosts = home.app.pool.status()
-    assert len([host for host in hosts if host["kind"] == "cpu"]) == 1
-    assert not {host["pid"] for host in hosts if host["kind"] == "cpu"} & before
-
-
 async def test_where_models_come_from_and_where_they_lie_follows(home: Configured, tmp_path: Path) -> None:
     write_reader(tmp_path / "models", "cyrillic", "абв")
     (tmp_path / "hub").mkdir()
@@ -283,6 +266,25 @@ async def test_a_backend_that_changed_is_told_and_waiting_photos_get_their_step(
         return (await home.ask("photo/get", id=photo))["steps"]["tags"]["state"] == "completed"  # type: ignore[no-any-return]
 
     await until(done, 60)
+
+
+async def test_what_computes_follows_and_loses_no_call(home: Configured) -> None:
+    before = {host["pid"] for host in home.app.pool.status()}
+    cat = await home.uid("cat.jpg")
+
+    asking = [asyncio.create_task(home.ask("frame/preview", frame="kitchen", photo=cat)) for _ in range(3)]
+    done = await home.write(compute={"cpu_hosts": 1, "device": "cpu", "cpu_address_space_mb": 2900})
+    await asyncio.gather(*asking)
+    write_photo("horse.png", home.album / "horse.jpg")
+    await analysed(home.app, 3)
+
+    assert done["restart"] == []
+    assert "compute.cpu_hosts" in done["changed"]
+    hosts = home.app.pool.status()
+    assert len([host for host in hosts if host["kind"] == "cpu"]) == 1
+    assert not {host["pid"] for host in hosts if host["kind"] == "cpu"} & before
+    (home.album / "horse.jpg").unlink()
+    await analysed(home.app, 2)
 
 
 async def _first(messages: Any, count: int, holding: bytes) -> AsyncIterator[Any]:

@@ -12,6 +12,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from framed.models import weights
+from framed.models.ocr_script_sets import REVISION
 from framed.models.ocr_scripts import FILE
 
 _SHARP = 1000.0
@@ -20,7 +21,7 @@ _STRIPE = 16
 
 
 def write_reader(folder: Path, script: str, characters: str, *, metadata: bool = True) -> None:
-    """Puts the weights `ocr-SCRIPT` into `folder`, which is where weights are looked for."""
+    """Puts the weights `ocr-SCRIPT` into `folder`."""
     home = folder / f"ocr-{script}"
     home.mkdir(parents=True)
     model = _model(characters)
@@ -28,9 +29,8 @@ def write_reader(folder: Path, script: str, characters: str, *, metadata: bool =
         model.metadata_props.add(key="character", value="\n".join(characters))
     onnx.save(model, str(home / FILE))
     data = (home / FILE).read_bytes()
-    weights.write_manifest(
-        f"ocr-{script}", "test", {FILE: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}}
-    )
+    fact = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    weights.write_manifest(f"ocr-{script}", REVISION, {FILE: fact}, home=home)
 
 
 def line(seen: str, characters: str) -> np.ndarray:
