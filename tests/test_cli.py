@@ -22,7 +22,7 @@ from framed import samples
 from framed.cli import app
 from tests.flows.conftest import free_port, write_photo
 
-pytestmark = [pytest.mark.models, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.models
 
 FRAMED = (sys.executable, "-m", "framed")
 ASKING = ("status", "frames", "jobs", "photos", "link", "ask cats", "plan cats", "search cats", "account hall")

@@ -45,14 +45,19 @@ def settings(tmp_path: Path, album: Path) -> dict[str, Any]:
     }
 
 
-async def until(check: Callable[[], Awaitable[Any]], seconds: float = 60.0) -> Any:
+UNSEEING = {task: "off" for task in ("ocr", "faces", "tags", "image_embedding", "aesthetics", "caption")}
+"""For what does not depend on what photos show: no host loads torch."""
+
+
+async def until(check: Callable[[], Awaitable[Any]], seconds: float = 120.0) -> Any:
     """Awaits until `check` gives something true, and gives it; fails after `seconds`."""
-    end = time.monotonic() + seconds
+    end, pause = time.monotonic() + seconds, 0.02
     while time.monotonic() < end:
         found = await check()
         if found:
             return found
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.3, 0.25)  # looking costs time too, and more where the machine is busy
     raise AssertionError("it did not come true in time")
 
 
@@ -63,5 +68,5 @@ async def analysed(app: App, photos: int) -> dict[str, Any]:
         indexed = int((app.index.columns.ready & (app.index.columns.kind != 255)).sum()) >= photos
         return library if done and indexed else None
 
-    found: dict[str, Any] = await until(check, 90.0)
+    found: dict[str, Any] = await until(check, 200.0)
     return found

@@ -135,7 +135,7 @@ async def test_what_failed_is_tried_three_times_in_all_and_what_works_again_is_k
         found = [(await house.steps(colour))[look] for colour in PICTURES for look in LOOKS]
         return all(look["state"] == "completed" or look["attempts"] >= MAX_ATTEMPTS for look in found)
 
-    await until(through, 60.0)
+    await until(through)
     house.app.late.wake()
     await house.looked()
     assert (await house.steps("red"))["ocr"]["attempts"] == MAX_ATTEMPTS

@@ -24,7 +24,7 @@ from tests.flows.conftest import settings, until
 from tests.library.pictures import cat, difference, dng, encoded, exif, stored
 from tests.library.test_files import DISPLAY_P3, gif_claiming, jpeg_claiming, one_colour, png_of, webp_claiming
 
-pytestmark = [pytest.mark.models, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.models, pytest.mark.asyncio(loop_scope="module")]
 
 SMALL = cat().resize((320, 213))
 PIXEL = one_colour((10, 200, 30), size=(1, 1))
@@ -273,7 +273,7 @@ async def test_a_file_put_aside_is_read_again_only_when_it_changes(app: App, fol
         library = await app.system.library_payload()
         return library["failed"] == len(ASIDE) - 1 and library["analysed"] == len(SHOWN) + len(NAMES) + 1
 
-    await until(complete, 60)
+    await until(complete)
     uid = (await ids(app))[b"cut.jpg"]
     with Image.open(app.previews.path(uid)) as preview:
         assert difference(preview, cat()) < 5

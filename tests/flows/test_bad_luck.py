@@ -17,12 +17,12 @@ import yaml
 
 from framed.app import App
 from framed.config import load
-from tests.flows.conftest import free_port, settings, until, write_photo
+from tests.flows.conftest import UNSEEING, free_port, settings, until, write_photo
 from tests.flows.disks import filled, mounted
 from tests.library.pictures import cat, encoded
 from tests.peers import require_peer
 
-pytestmark = [pytest.mark.models, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.models, pytest.mark.asyncio(loop_scope="module")]
 
 DAY = 86_400.0
 
@@ -61,7 +61,7 @@ class House:
             library = await self.app.system.library_payload()
             return bool(library["analysed"] == photos and not library["pending"] and not library["failed"])
 
-        await until(done, 90)
+        await until(done)
 
     async def says(self, words: str) -> None:
         async def said() -> bool:
@@ -73,7 +73,7 @@ class House:
         async def well() -> bool:
             return "problem" not in await self.ask("health")
 
-        await until(well, 90)
+        await until(well)
 
     async def shown(self) -> dict[str, Any]:
         row = await self.app.database.read(
@@ -159,7 +159,7 @@ async def test_a_clock_jump_loses_nothing_and_storms_nothing(house: House, jump:
     async def moved() -> bool:
         return bool((await house.shown())["rev"] > before["rev"])
 
-    await until(moved, 60)
+    await until(moved)
     await house.analysed(photos + 1)
     again = await house.app.router.call("ask", {"text": "coffee", **asked})
     assert again == json.loads(json.dumps(answered, default=str))
@@ -188,6 +188,7 @@ class Bound:
         given = settings(home, home / "photos")
         self.port = free_port()
         given["http"]["port"] = self.port
+        given["models"] = UNSEEING
         given["library"] |= {"scan_interval_s": 1.0, "poll_interval_s": 1.0}
         (home / "config.yaml").write_text(yaml.safe_dump(given))
 
@@ -220,7 +221,7 @@ class Bound:
             library = (await self.ask("health")).get("library", {})
             return bool(library.get("analysed") == photos and not library["pending"])
 
-        await until(done, 90)
+        await until(done)
 
 
 async def test_what_may_not_be_read_is_said_and_read_once_it_may(tmp_path: Path) -> None:

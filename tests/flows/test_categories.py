@@ -17,7 +17,7 @@ from tests.flows.conftest import analysed, settings, write_photo
 from tests.handlers.conftest import Home
 from tests.installed import installed
 
-pytestmark = [pytest.mark.models, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.models, pytest.mark.asyncio(loop_scope="module")]
 
 ALL = {"cat", "coffee", "motorcycle", "rocket", "flower"}
 

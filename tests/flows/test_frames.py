@@ -29,7 +29,6 @@ from tests.web.chromium import Page, browser_page
 pytestmark = [
     pytest.mark.models,
     pytest.mark.browser,
-    pytest.mark.timeout(240),
     pytest.mark.asyncio(loop_scope="module"),
 ]
 
@@ -168,7 +167,7 @@ async def shown(page: Page, house: House, *, photo: str | None = None, width: in
         seen = f"{FRONT} && {FRONT}.src.includes('{show.sha256}') && {FRONT}.complete && {FRONT}.naturalWidth"
         return show.sha256 if await page.evaluate(seen) else None
 
-    return str(await until(check, 30))
+    return str(await until(check))
 
 
 async def looks(page: Page, folder: Path) -> Image.Image:

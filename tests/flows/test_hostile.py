@@ -28,7 +28,6 @@ from tests.web.chromium import browser_page
 pytestmark = [
     pytest.mark.models,
     pytest.mark.broker,
-    pytest.mark.timeout(300),
     pytest.mark.asyncio(loop_scope="module"),
 ]
 

@@ -128,7 +128,7 @@ async def test_once_weights_are_there_requests_see_the_pictures_themselves(app: 
     async def seen() -> list[str]:
         return names(await ask(app, "photo/search", text=NONSENSE))
 
-    assert (await until(seen, 60))[0] == "coffee"
+    assert (await until(seen))[0] == "coffee"
     found = await ask(app, "photo/search", text=NONSENSE)
     assert found["items"][0]["why"] == [f"looks like “{NONSENSE}”"]
 
@@ -142,7 +142,7 @@ async def test_another_model_takes_over_at_once_when_it_knows_the_library(app: A
     async def announced() -> bool:
         return (app.image_models.status() or {}).get("next") == FAST.model_id
 
-    await until(announced, 30)
+    await until(announced)
     said = {"model": SMALL.model_id, "next": FAST.model_id, "done": 0, "of": 8}
     assert (await ask(app, "health"))["image_search"] == said
     assert (await ask(app, "models/list"))["image_search"] == said
@@ -159,7 +159,7 @@ async def test_another_model_takes_over_at_once_when_it_knows_the_library(app: A
     async def seen() -> list[str]:
         return names(await ask(app, "photo/search", text=NONSENSE))
 
-    assert (await until(seen, 60))[0] == "rocket"
+    assert (await until(seen))[0] == "rocket"
     kept = await app.database.read(image_model.get)
     assert (kept.answers, kept.making) == (FAST.model_id, FAST.model_id)
 
@@ -173,7 +173,7 @@ async def test_a_photo_that_comes_later_is_seen_too_and_likeness_is_the_models(a
         images = app.index.images
         return images is not None and int(images.signs.known.sum()) == 9
 
-    await until(known, 60)
+    await until(known)
     answer = await similar(app, "cat", "embedding")
     assert answer["by"] == "embedding"
     assert "cat-small" not in names(answer)
@@ -183,7 +183,7 @@ async def test_every_picture_is_compared_with_sentences_and_again_when_the_model
     async def compared() -> bool:
         return not (await app.late.left()).get("traits") and not app.pipeline.busy
 
-    await until(compared, 60)
+    await until(compared)
     photo = await ask(app, "photo/get", id=await uid(app, "cat"))
     assert photo["steps"]["traits"]["state"] == "completed"
     assert photo["state"] == "completed"

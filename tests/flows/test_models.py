@@ -53,7 +53,7 @@ class House:
             found = await self.app.jobs.get(job)
             return found if found and found["state"] in ("succeeded", "failed", "cancelled") else None
 
-        found: dict[str, Any] = await until(ended, 60)
+        found: dict[str, Any] = await until(ended)
         return found
 
     async def weights(self, name: str) -> dict[str, Any]:
@@ -129,7 +129,7 @@ async def test_pulled_weights_are_used_for_the_photos_there_are(house: House) ->
     async def embedded() -> bool:
         return await app.database.read(lambda c: vectors.count(c, FAST.model_id)) == 1
 
-    await until(embedded, 60)
+    await until(embedded)
     listed = await house.weights("openclip-fast")
     assert (listed["state"], listed["in_use"], listed["revision"]) == ("here", True, COMMIT)
 

@@ -25,7 +25,6 @@ from tests.flows.line import Line
 pytestmark = [
     pytest.mark.models,
     pytest.mark.broker,
-    pytest.mark.timeout(300),
     pytest.mark.asyncio(loop_scope="module"),
 ]
 

@@ -20,7 +20,7 @@ from framed.config import load
 from tests.flows.conftest import analysed, settings, until, write_photo
 
 FLORENCE = (43.7696, 11.2558)
-pytestmark = [pytest.mark.models, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.models, pytest.mark.asyncio(loop_scope="module")]
 
 
 class House:

@@ -20,7 +20,7 @@ from tests.flows.conftest import analysed, free_port, until, write_photo
 from tests.handlers.conftest import Home
 from tests.models.tiny_reader import write_reader
 
-pytestmark = [pytest.mark.models, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.models, pytest.mark.asyncio(loop_scope="module")]
 
 
 class Configured(Home):
@@ -186,7 +186,7 @@ async def test_requests_are_understood_by_the_new_settings(home: Configured) -> 
     async def described() -> bool:
         return "winter" in (await home.ask("photo/get", id=await home.uid("cat.jpg")))["caption"]
 
-    await until(described, 60)
+    await until(described)
 
 
 async def test_what_needs_a_restart_is_said_a_sentence_each_and_stays(home: Configured) -> None:
@@ -240,7 +240,7 @@ async def test_more_room_lets_files_that_were_too_large_in(home: Configured) -> 
     async def parked() -> Any:
         return (await home.ask("photo/list", state="parked"))["items"]
 
-    await until(parked, 30)
+    await until(parked)
 
     await home.write(photos={"max_megapixels": 150})
 
@@ -265,7 +265,7 @@ async def test_a_backend_that_changed_is_told_and_waiting_photos_get_their_step(
     async def done() -> bool:
         return (await home.ask("photo/get", id=photo))["steps"]["tags"]["state"] == "completed"  # type: ignore[no-any-return]
 
-    await until(done, 60)
+    await until(done)
 
 
 async def test_what_computes_follows_and_loses_no_call(home: Configured) -> None:

@@ -8,7 +8,7 @@ import pytest
 from tests.flows.conftest import analysed, until, write_photo
 from tests.handlers.conftest import PHOTOS, Home
 
-pytestmark = [pytest.mark.models, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.models, pytest.mark.asyncio(loop_scope="module")]
 
 
 async def saved(home: Home, text: str, name: str) -> str:
@@ -91,7 +91,7 @@ async def test_what_is_taken_out_stays_out_and_what_is_new_joins(home: Home) -> 
     async def gone() -> bool:
         return "motorcycle.jpg" not in await home.names(id)
 
-    await until(gone, 30)
+    await until(gone)
 
 
 async def test_a_picture_taken_out_leaves_the_frame_too(home: Home) -> None:
@@ -264,4 +264,4 @@ async def test_a_photo_that_is_analysed_again_is_found_meanwhile(home: Home) -> 
     async def found_by_its_tag() -> bool:
         return await home.found("whiskers") == ["cat.jpg"]
 
-    await until(found_by_its_tag, 30)
+    await until(found_by_its_tag)
