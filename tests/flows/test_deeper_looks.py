@@ -17,6 +17,9 @@ from tests.installed import installed
 pytestmark = [pytest.mark.broker, pytest.mark.models, pytest.mark.asyncio(loop_scope="module")]
 
 
+IDLE_S = 3.0
+
+
 def write_sign(path: Path) -> None:
     write_photo("rocket.jpg", path, taken="2022:03:03 12:00:00")
     picture = Image.open(path)
@@ -32,7 +35,9 @@ async def app(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[App]:
     home = tmp_path_factory.mktemp("home")
     write_sign(home / "photos" / "one.jpg")
     write_photo("chelsea.png", home / "photos" / "two.jpg", taken="2019:07:14 10:00:00")
-    async with App(load(None, settings(home, home / "photos") | {"models": {"faces": "off"}})) as running:
+    idle = {"cpu_hosts": 1, "cpu_idle_s": IDLE_S, "light_idle_s": IDLE_S, "idle_unload_s": IDLE_S}
+    wanted = settings(home, home / "photos") | {"models": {"faces": "off"}, "compute": idle}
+    async with App(load(None, wanted)) as running:
         await analysed(running, 2)
 
         async def deep() -> Any:
@@ -74,3 +79,14 @@ async def test_health_and_metrics_tell_of_memory_steps_and_devices(app: App) -> 
             text = await response.text()
     assert 'framed_step_photos{step="tags"} 2.0' in text
     assert 'framed_calls_waiting{kind="model"} 0.0' in text
+
+
+async def test_at_rest_no_compute_host_is_left_and_a_request_starts_what_it_needs(app: App) -> None:
+    async def at_rest() -> bool:
+        return (await app.router.call("health", {}))["data"]["hosts"] == []
+
+    await until(at_rest)
+
+    found = await ask(app, "a cat")
+    assert [Path(item["path"]).name for item in found["items"]] == ["two.jpg"]
+    assert "light" in [host["kind"] for host in (await app.router.call("health", {}))["data"]["hosts"]]

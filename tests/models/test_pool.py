@@ -31,7 +31,7 @@ def events() -> list[PoolEvent]:
 
 @pytest.fixture
 async def pool(events: list[PoolEvent]) -> AsyncIterator[HostPool]:
-    settings = ComputeSettings(cpu_hosts=1, device="cpu", silence_s=3)
+    settings = ComputeSettings(cpu_hosts=1, device="cpu")
     async with HostPool(settings, FAKES, on_event=events.append) as pool:
         yield pool
 
@@ -95,7 +95,7 @@ async def test_a_host_that_dies_while_idle_is_replaced(pool: HostPool, events: l
 
 
 async def test_a_call_past_its_deadline_is_killed_and_tried_once_more(pool: HostPool, tmp_path: Path) -> None:
-    answer = await pool.run(fake("hang", timeout_s=1.0, once=str(tmp_path / "hung")))
+    answer = await pool.run(fake("hang", timeout_s=4.0, once=str(tmp_path / "hung")))
     assert answer["pid"] == pool.status()[0]["pid"]
 
 
@@ -105,10 +105,10 @@ async def test_a_call_late_twice_is_timed_out(pool: HostPool) -> None:
     await until(lambda: not pool.status())
 
 
-async def test_a_host_that_falls_silent_is_killed_before_the_deadline(pool: HostPool) -> None:
-    call = asyncio.create_task(pool.run(fake("hold_gil")))
-    with pytest.raises(HostCrashed, match="silence"):
-        await call
+async def test_a_host_that_falls_silent_is_killed_before_the_deadline() -> None:
+    async with HostPool(ComputeSettings(cpu_hosts=1, device="cpu", silence_s=2.1), FAKES) as pool:
+        with pytest.raises(HostCrashed, match="silence"):
+            await pool.run(fake("hold_gil"))
 
 
 async def test_a_host_that_babbles_is_killed(pool: HostPool) -> None:
@@ -342,11 +342,10 @@ async def test_idle_hosts_of_every_kind_end_and_start_again_when_wanted(events: 
     async with HostPool(settings, FAKES, on_event=events.append) as pool:
         first = await pids(pool)
         await until(lambda: len(pool.status()) < 3 or any(host["state"] == "stopping" for host in pool.status()))
-        second = await pids(pool)  # one of them may be just ending: its place is taken when it has
+        second = await pids(pool)  # of one that is just ending the place is taken when it has
+        assert set(second) != set(first)
         await until(lambda: not pool.status())
-        assert not any(map(alive, first + second))
-        third = await pids(pool)
-    assert not set(third) & {*first, *second}
+    assert not any(map(alive, first + second))
     assert events == []  # nobody is told of a crash
 
 
