@@ -20,6 +20,7 @@ Said = Callable[[Frame], Awaitable[str]]
 _ABOUT_THE_REQUEST = {
     "v", "text", "spans", "problems", "labels", "read_as", "follow_up", "frame", "all_frames", "count", "nothing"
 }  # fmt: skip
+_TITLE = 120
 _COMMANDS = {"next": "next", "previous": "previous", "pause": "pause", "resume": "resume", "hide": "hide"}
 
 
@@ -57,7 +58,7 @@ class Following:
             return "A favourite now."
         if wish == "not_this":
             return await self._leave_out(frame, photo, playlist)
-        return await self._about(card, playlist, reason=text.lower().startswith("why"))
+        return await self._about(card, playlist, question=text.strip().lower().partition(" ")[0])
 
     async def _asked(self, verb: str, payload: dict[str, Any]) -> str:
         answer = await self._router.call(verb, payload, source="ask")
@@ -76,17 +77,20 @@ class Following:
         await self._player.move(frame.id, 1)
         return "Left out of this list."
 
-    async def _about(self, card: dict[str, Any], playlist: str | None, *, reason: bool) -> str:
+    async def _about(self, card: dict[str, Any], playlist: str | None, *, question: str) -> str:
         """What is known of the picture: its title or description, who is on it, where and when it was taken."""
-        title = str(card["title"] or card["caption"] or "").rstrip(".")
+        title = str(card["title"] or card["caption"] or "").rstrip(". ")
+        title = title if len(title) <= _TITLE else title[:_TITLE].rpartition(" ")[0] + " …"
         people = [person["name"] for person in card["people"] if person["name"] not in title]
         places = [place["name"] for place in card["places"][:1] if place["name"] not in title]
         said = [f"{title}." if title else ""]
         said.append(f"It shows {', '.join(people)}." if people else "")
+        if question.startswith("who") and not card["people"]:
+            said.insert(0, "I don't know of anybody on it.")
         where = f" in {places[0]}" if places else ""
         when = f" {_on(card)}" if card["taken"] is not None else ""
         said.append(f"It was taken{where}{when}." if where or when else "")
-        if reason and playlist is not None:
+        if question == "why" and playlist is not None:
             listed = await self._database.read(lambda c: rows.get(c, playlist))
             why = next((item.why for item in listed.items if item.photo_id == card["id"]), []) if listed else []
             said.insert(0, f"It is here for this: {', '.join(why)}." if why else "")

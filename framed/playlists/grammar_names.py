@@ -65,6 +65,10 @@ def name(sentence: Sentence, at: int, found: Found | None) -> Item | None:
 
 def _person(sentence: Sentence, at: int, size: int, ids: list[str]) -> Item | None:
     end = at + size
+    if size == 1 and sentence.plain_word(end) and nearest(sentence.vocabulary.people, sentence.keys[at : end + 1]):
+        ids = list(nearest(sentence.vocabulary.people, sentence.keys[at : end + 1]))  # Barack Obana
+        end += 1
+        sentence.read_as[sentence.raw(at, end)] = sentence.vocabulary.labels.get(f"people:{ids[0]}", ids[0])
     owns = sentence.keys[end] == "'s"
     if owns and sentence.keys[end + 1] in SETTINGS_HEADS:
         return Item("word", at, end + 1)

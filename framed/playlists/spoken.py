@@ -256,7 +256,7 @@ def _refused(plan: QueryPlan) -> str:
     things = ["people"] if plan.some_people is False else []
     things += [*(_KINDS[kind] for kind in plan.kinds_none), *plan.semantic_none]
     things = [*names_of(plan, "people", plan.people_none), *things]
-    dates = [range_said(one) for one in plan.dates_none] + [
+    dates = [_dated(one).removeprefix("from ") for one in plan.dates_none] + [
         re.sub(r"^(in|on|at|from) ", "", one.said) for one in plan.yearly_none
     ]
     parts = [

@@ -4,12 +4,14 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 
+from framed.playlists.continents import continents_of
 from framed.playlists.grammar import Name, Vocabulary
 from framed.store import photos
 from framed.store.database import Database
 
 Named = dict[str, list[tuple[str, str, list[str]]]]
 
+_COUNTRY = "country-"
 STALE_S = 5.0
 """While photos are being analysed names come in all the time; a request may miss one for this long."""
 
@@ -45,20 +47,30 @@ class Names:
             if self._compiled is None or (found, frames, self.categories) != self._of:
                 # Most new photos bring no new name, and compiling thousands of them takes a tenth of a second.
                 names = self.categories
-                self._compiled = await asyncio.to_thread(_compiled, found, frames, names)
+                self._compiled = await asyncio.to_thread(compiled, found, frames, names)
                 self._of = found, frames, names
             self._at = time.monotonic()
             return self._compiled
 
 
-def _compiled(found: Named, frames: list[Name], categories: tuple[str, ...]) -> Vocabulary:
+def compiled(found: Named, frames: list[Name], categories: tuple[str, ...]) -> Vocabulary:
     return Vocabulary(
         people=_names(found["people"]),
-        places=_names(found["places"]),
+        places=[*_names(found["places"]), *_continents(found["places"])],
         folders=_names(found["folders"]),
         frames=frames,
         tags=list(dict.fromkeys([*(row[1] for row in found["tags"]), *categories])),
     )
+
+
+def _continents(rows: list[tuple[str, str, list[str]]]) -> list[Name]:
+    """The countries of the library under the names of their continents too."""
+    return [
+        Name(id=slug, name=name, aliases=(wider,))
+        for slug, name, _ in rows
+        if slug.startswith(_COUNTRY)
+        for wider in continents_of(slug.removeprefix(_COUNTRY))
+    ]
 
 
 def _names(rows: list[tuple[str, str, list[str]]]) -> list[Name]:

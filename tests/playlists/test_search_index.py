@@ -14,9 +14,9 @@ from framed.playlists.compose import compose
 from framed.playlists.index import Columns, LibraryIndex
 from framed.playlists.masks import Filters
 from framed.playlists.plan import QueryPlan
-from framed.playlists.search import Found
+from framed.playlists.search import Found, Meaning, Searcher
 from framed.playlists.signs import SignBits, candidates
-from framed.store import members, photos
+from framed.store import members, photos, vectors
 from framed.store.database import Database
 
 MODEL = "all-minilm-l6-v2"
@@ -199,6 +199,45 @@ async def test_many_hits_are_found_like_few(
     assert hits.ranked == (most_ranked == 2000)
 
 
+async def test_a_colour_alone_does_not_stand_for_coloured_things(database: Database) -> None:
+    def fill(connection: Connection) -> None:
+        for number, said in enumerate(("flower yellow", "flower", "rocket blue", "sky blue"), 1):
+            add_photo(connection, number, [], [], said)
+
+    await database.write(fill)
+    mask = np.ones(6, np.bool_)
+
+    async def found(text: str) -> list[int]:
+        hits = await database.read(lambda c: full_text.WordSearch(c, lambda word: None).find(text, mask, 5))
+        return sorted(hits.ids.tolist())
+
+    assert await found("blue flowers") == [1, 2]
+    assert await found("yellow flowers") == [1]
+    assert await found("blue") == [3, 4]
+    assert await found("flowers beside rockets") == [1, 2, 3]
+
+
+async def test_a_sunset_is_a_wish_and_no_filter(database: Database) -> None:
+    noon, evening = 1_500_000_000 // 86400 * 86400 + 12 * 3600, 1_500_000_000 // 86400 * 86400 + 20 * 3600
+    texts = np.eye(8, 384, dtype=np.float32)
+
+    def fill(connection: Connection) -> None:
+        for number, taken, said in ((1, noon, "sunset"), (2, None, "sunset"), (3, noon, "hill"), (4, evening, "hill")):
+            add_photo(connection, number, [], [], said)
+            connection.exec_driver_sql("update photos set taken = ? where id = ?", (taken, number))
+            vectors.put(connection, MODEL, [(number, texts[0])])
+
+    await database.write(fill)
+    index = LibraryIndex(database=database, text_model=MODEL)
+    await index.build()
+    searcher = Searcher(index=index, hemisphere="north", tag_of=lambda word: None)
+    plan = QueryPlan(semantic="sunset", light=["afternoon", "evening"])
+
+    found = await database.read(lambda c: searcher.search(c, plan, Meaning(texts[0])))
+
+    assert sorted(found.ids.tolist()) == [1, 2, 4], "not the hill of noon, which only may look so"
+
+
 # -- composing -------------------------------------------------------------------------------------------------------
 
 
@@ -249,3 +288,15 @@ def test_what_the_frame_has_shown_least_comes_first() -> None:
     ids = compose(found, QueryPlan(text="x", semantic="x"), columns, shown, seed=1, default_count=500).ids
 
     assert ids[-3:] == [2, 3, 1]
+
+
+def test_of_each_year_come_the_first_few_of_it() -> None:
+    columns = columns_of()
+    columns.taken[:10] = np.repeat([0, 1, 2], [5, 4, 1]) * 400 * 86400 + np.arange(10) * 3600
+    columns.taken[10] = np.iinfo(np.int64).min
+    columns.quality[:11] = np.array([1, 9, 2, 8, 3, 4, 7, 5, 6, 2, 9]) / 10
+
+    every = list(range(11))
+    assert composed(every, columns, each="year", count=2, quality="best", sort="best") == [9, 6, 8, 1, 3]
+    assert composed(every, columns, each="year", count=1, sort="oldest") == [0, 5, 9]
+    assert sorted(composed(every, columns, each="month", count=50)) == list(range(10))
