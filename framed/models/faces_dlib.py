@@ -30,7 +30,8 @@ _FIVE = (30, 48, 54)  # tip of the nose, corners of the mouth
 
 class DlibFaces(Backend):
     """`{"paths": [bytes]}` or `{"pixels": [uint8 (H, W, 3)]}` → `{"photos": [{"faces": [face], "problem"}], "vectors":
-    float32 (faces of all photos in order, 128), unit}`; a face as `face_look.described` has it."""
+    float32 (faces of all photos in order, 128), unit}`; a face as `face_look.described` has it. Nothing here tells a
+    face's age: `child` is always None."""
 
     task: ClassVar[str] = "faces"
     name: ClassVar[str] = "dlib"
