@@ -10,14 +10,18 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from framed.errors import Unavailable
 from framed.models import weights
 from framed.models.base import HostKind
-from framed.models.text_look import GLANCE_PX, LIKELY, READ_PX, Pixels, Read, TextLook
+from framed.models.ocr_scripts import Line
+from framed.models.text_look import GLANCE_PX, LIKELY, READ_PX, Found, Pixels, TextLook
 
 WEIGHTS = "paddleocr"
 OWN = "paddleocr-own"
@@ -46,6 +50,7 @@ class PaddleOcr(TextLook):
         os.environ["PADDLE_PDX_CACHE_HOME"] = tempfile.mkdtemp(prefix="framed-paddleocr-")
         from paddleocr import PaddleOCR, TextDetection
 
+        super().load(options, device)
         logging.getLogger("paddlex").setLevel(logging.ERROR)
         detection, recognition = (_own(part) if _own(part).exists() else home / part for part in PARTS)
         engine: dict[str, Any] = {
@@ -87,12 +92,28 @@ class PaddleOcr(TextLook):
     def likely(self, bgr: Pixels) -> bool:
         return any(len(found["dt_polys"]) for found in self._detector.predict(bgr))
 
-    def read(self, bgr: Pixels, side: int) -> Iterable[Read]:
-        for found in self._reader.predict(bgr, text_det_limit_side_len=side, text_det_limit_type="max"):
-            yield from zip(found["rec_texts"], found["rec_scores"], found["rec_polys"], strict=True)
+    def read(self, bgr: Pixels, side: int) -> Sequence[Found]:
+        (found,) = self._reader.predict(bgr, text_det_limit_side_len=side, text_det_limit_type="max")
+        return [
+            Found(Line(str(text), float(score)), corners, _straightened(bgr, corners))
+            for text, score, corners in zip(found["rec_texts"], found["rec_scores"], found["rec_polys"], strict=True)
+        ]
 
     def unload(self) -> None:
         del self._reader, self._detector
+        super().unload()
+
+
+def _straightened(bgr: Pixels, corners: NDArray[np.int16]) -> Pixels:
+    """The pixels between four corners, from the upper left clockwise; an upright column of letters is laid down."""
+    import cv2
+
+    around = np.asarray(corners, dtype=np.float32)
+    width = max(int(np.linalg.norm(around[0] - around[1])), int(np.linalg.norm(around[3] - around[2])), 1)
+    height = max(int(np.linalg.norm(around[0] - around[3])), int(np.linalg.norm(around[1] - around[2])), 1)
+    flat = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float32)
+    cut_out: Pixels = cv2.warpPerspective(bgr, cv2.getPerspectiveTransform(around, flat), (width, height))
+    return np.rot90(cut_out) if height >= 1.5 * width else cut_out
 
 
 def _own(part: str) -> Path:

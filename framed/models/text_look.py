@@ -7,16 +7,19 @@ a reason: a small look whether anything might be text, a reading at 960 px, and 
 from __future__ import annotations
 
 import io
+import sys
 import warnings
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from framed.errors import BadPhoto
+from framed.errors import BadPhoto, Unavailable
 from framed.models.base import Backend, Context
+from framed.models.ocr_scripts import Line, ScriptReader, read_again, unmixed
 
 GLANCE_PX = 480
 LIKELY = 0.05
@@ -33,14 +36,25 @@ _MOST_LINES = 300
 _MAX_PIXELS = 250_000_000
 
 Pixels = NDArray[np.uint8]
-Read = tuple[str, float, ArrayLike]
-"""What was read, how surely (0 to 1), and the corners around it as (n, 2) in pixels."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A line as its first reader has it: the corners around it as (n, 2) in pixels, and its pixels, cut out and
+    straightened."""
+
+    line: Line
+    corners: ArrayLike
+    cut_out: Pixels
 
 
 class TextLook(Backend):
     """``{"path": preview, "original": path or None}`` (bytes) or ``{"pixels": uint8 (H, W, 3)}`` →
-    ``{"lines": [{"text", "score", "box": [x, y, w, h]}], "looked": pixels of the finest look}``, from top to bottom;
-    a box is in shares of the upright picture; no lines where there is no text.
+    ``{"lines": [{"text", "score", "box": [x, y, w, h]}], "looked": pixels of the finest look, "scripts": those that
+    could be read beside the reader's own, a space between them}``, from top to bottom; a box is in shares of the
+    upright picture; no lines where there is no text.
+
+    The option `scripts` names some of `ocr_scripts.SCRIPTS`, whose weights must be here.
 
     `original` is opened for the finer look and may be a format that cannot be read here: then the preview has to do.
     BadPhoto: the preview cannot be read.
@@ -53,14 +67,17 @@ class TextLook(Backend):
         """Whether the detector, with the longer side at `GLANCE_PX`, is `LIKELY` sure of any pixel at least."""
 
     @abstractmethod
-    def read(self, bgr: Pixels, side: int) -> Iterable[Read]:
+    def read(self, bgr: Pixels, side: int) -> Sequence[Found]:
         """Detection with the longer side at most `side`, and what stands there."""
+
+    def load(self, options: dict[str, Any], device: str) -> None:
+        self._others = _readers(options.get("scripts", []))
 
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
         given = inputs.get("pixels")
         pixels = given if given is not None else upright(inputs["path"], FINE_PX)
         if min(pixels.shape[:2]) < 8 or not self.likely(_bgr(pixels)):
-            return {"lines": [], "looked": min(GLANCE_PX, max(pixels.shape[:2]))}
+            return self._answer([], min(GLANCE_PX, max(pixels.shape[:2])))
         context.progress(0.2)
         lines = self._lines(pixels, READ_PX)
         looked = min(READ_PX, max(pixels.shape[:2]))
@@ -70,19 +87,29 @@ class TextLook(Backend):
             if max(fine.shape[:2]) > READ_PX * 1.2:
                 lines = _together(lines, self._read_around(fine, lines))
                 looked = min(FINE_PX, max(fine.shape[:2]))
-        return {"lines": lines[:_MOST_LINES], "looked": looked}
+        return self._answer(lines[:_MOST_LINES], looked)
+
+    def _answer(self, lines: list[dict[str, Any]], looked: int) -> dict[str, Any]:
+        return {"lines": lines, "looked": looked, "scripts": " ".join(reader.script for reader in self._others)}
 
     def _lines(self, pixels: Pixels, side: int) -> list[dict[str, Any]]:
         height, width = pixels.shape[:2]
         lines = []
-        for text, score, corners in self.read(_bgr(pixels), side):
-            said = " ".join(str(text).split())
-            if score < SURE or sum(character.isalnum() for character in said) < 2:
+        found = self.read(_bgr(pixels), side)
+        read = [Line(unmixed(each.line.text), each.line.score) for each in found]
+        if self._others:
+            read = read_again(read, [each.cut_out for each in found], self._others)
+        for line, corners in zip(read, (np.asarray(each.corners) for each in found), strict=True):
+            said = " ".join(line.text.split())
+            if line.score < SURE or sum(character.isalnum() for character in said) < 2:
                 continue
-            low, high = np.asarray(corners).min(axis=0), np.asarray(corners).max(axis=0)
+            low, high = corners.min(axis=0), corners.max(axis=0)
             box = [low[0] / width, low[1] / height, (high[0] - low[0]) / width, (high[1] - low[1]) / height]
-            lines.append({"text": said, "score": round(float(score), 3), "box": [round(float(v), 4) for v in box]})
+            lines.append({"text": said, "score": round(line.score, 3), "box": [round(float(v), 4) for v in box]})
         return lines
+
+    def unload(self) -> None:
+        del self._others
 
     def _read_around(self, pixels: Pixels, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The finer look, only at the part of the picture that holds text: detection costs by the pixel."""
@@ -100,6 +127,18 @@ class TextLook(Backend):
             box = [left / width + x * across, top / height + y * down, w * across, h * down]
             line["box"] = [round(v, 4) for v in box]
         return found
+
+
+def _readers(scripts: Iterable[str]) -> list[ScriptReader]:
+    """One that cannot be had costs its own script and no other."""
+    found = []
+    for script in scripts:
+        try:
+            found.append(ScriptReader(script))
+        except Unavailable as error:
+            # To the daemon's log: a host apart has no structlog.
+            print(f"{script} cannot be read: {error.message}", file=sys.stderr, flush=True)
+    return found
 
 
 def _bgr(pixels: Pixels) -> Pixels:
