@@ -207,10 +207,10 @@ class Downloader:
         part = _Part(target.with_name(target.name + ".part"), f"file:{source}")
         size = (await asyncio.to_thread(source.stat)).st_size
         _check_size(wanted, size)
-        self.room(target.parent, size, wanted.name)
-        part.begin(None)
+        await asyncio.to_thread(self.room, target.parent, size, wanted.name)
+        await asyncio.to_thread(part.begin, None)
         handle = await asyncio.to_thread(os.open, source, os.O_RDONLY | os.O_NOFOLLOW)
-        with os.fdopen(handle, "rb") as stream, part.path.open("wb") as file:
+        with os.fdopen(handle, "rb") as stream, await asyncio.to_thread(part.path.open, "wb") as file:
             while chunk := await asyncio.to_thread(stream.read, 4 * _CHUNK):
                 await asyncio.to_thread(part.take, file, chunk)
                 part.size += len(chunk)
@@ -291,7 +291,7 @@ class Downloader:
         if response.status == 206:
             found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
             if found is None or int(found[1]) != part.size:
-                part.drop()
+                await asyncio.to_thread(part.drop)
                 raise _AgainError("the server answered with another range than was asked for", 0.0)
             total = int(found[2]) if found[2].isdigit() else said.size or 0
         else:
@@ -301,9 +301,11 @@ class Downloader:
             try:
                 _check_size(wanted, total)
             except Damaged:
-                part.drop()
+                await asyncio.to_thread(part.drop)
                 raise
-        self.room(part.path.parent, max((total or wanted.size or 0) - part.size, 0), wanted.name)
+        await asyncio.to_thread(
+            self.room, part.path.parent, max((total or wanted.size or 0) - part.size, 0), wanted.name
+        )
         return total
 
     async def _stream(
@@ -315,14 +317,14 @@ class Downloader:
         try:
             async for chunk in response.content.iter_chunked(_CHUNK):
                 if part.size + len(chunk) > most:
-                    part.drop()
+                    await asyncio.to_thread(part.drop)
                     raise Damaged(f"{_place(wanted.url)} sends more of {wanted.name} than it has ({most:,} bytes).")
                 await asyncio.to_thread(part.take, file, chunk)
                 part.size += len(chunk)
                 report(part.size, total)
                 if part.size - looked_at >= _LOOK_AT_DISK:
                     looked_at = part.size
-                    self.room(part.path.parent, max(total - part.size, 0), wanted.name)
+                    await asyncio.to_thread(self.room, part.path.parent, max(total - part.size, 0), wanted.name)
         finally:
             await asyncio.to_thread(file.close)
         if part.size < total:
@@ -344,7 +346,7 @@ class Downloader:
                     raise Damaged(f"{wanted.name} did not arrive as the hub has it. It was thrown away.")
                 expected = found
         except Damaged:
-            part.drop()
+            await asyncio.to_thread(part.drop)
             raise
         await asyncio.to_thread(part.finish, target)
         return Fetched(part.size, found, published=expected is not None, revision=said.revision)
