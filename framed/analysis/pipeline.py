@@ -33,7 +33,8 @@ from framed.errors import (
     Unavailable,
 )
 from framed.events import PhotoAdded, PhotoAnalysed, PhotoFailed, PhotoGone, StepChanged
-from framed.library.walk import display_name, sidecar_paths
+from framed.library.sidecars import sidecar_paths
+from framed.library.walk import display_name
 from framed.models.base import Call, Compute
 from framed.store import files
 from framed.store import photos as rows

@@ -17,8 +17,6 @@ from framed.library.taken import Precision, Taken, taken
 from framed.library.xmp import BrokenXmp, Properties, parse_xmp, structure, structures, text, texts
 
 _MAX_KEYWORDS: Final = 500
-_TAKEOUT_SUFFIX: Final = b".supplemental-metadata"
-_TAKEOUT_NAME: Final = 46  # Google cuts the name of its JSON there
 # What cameras write as the description of every picture.
 _CAMERA_PHRASES: Final = re.compile(
     r"olympus digital camera|sony dsc|minolta dsc|samsung(?: camera pictures| digital camera)?|kodak .*digital .*camera"
@@ -177,22 +175,6 @@ def read_metadata(
         edited=edited,
         notes=tuple(dict.fromkeys(notes)),
     )
-
-
-def sidecar_names(name: bytes) -> list[bytes]:
-    """What a photo's sidecars may be called, in the same folder, the most telling first.
-
-    `IMG.jpg.xmp` and `IMG.xmp` both exist in the wild; Google's export writes JSON, cuts its name short, and gives an
-    edited photo the original's.
-    """
-    stem, dot, suffix = name.rpartition(b".")
-    if not dot or not stem:
-        stem, suffix = name, b""
-    names = [whole + ending for whole in (name, stem) for ending in (b".xmp", b".XMP")]
-    original = re.sub(rb"-(?:edited|bearbeitet)$", b"", stem) + dot + suffix
-    for photo in dict.fromkeys((name, original)):
-        names += [(photo + _TAKEOUT_SUFFIX)[:_TAKEOUT_NAME] + b".json", photo[:_TAKEOUT_NAME] + b".json"]
-    return list(dict.fromkeys(names))
 
 
 class _ExifText:

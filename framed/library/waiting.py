@@ -13,7 +13,8 @@ import structlog
 
 from framed.events import FilesFound
 from framed.library.lane import Lane, NoAnswer
-from framed.library.walk import Walker, display, seen, sidecar_paths
+from framed.library.sidecars import sidecar_paths
+from framed.library.walk import Walker, display, seen
 from framed.store import files as stored
 from framed.store.database import Database
 from framed.store.files import Gone, WaitingFile

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
+from framed.library import sidecars
 from framed.library.mounts import within
 
 Scandir = Callable[[bytes], AbstractContextManager[Any]]
@@ -241,7 +242,7 @@ class Walker:
     def look(self, folder: bytes) -> Listing:
         listing = Listing(folder)
         path = self.path(folder)
-        sidecars: dict[bytes, int] = {}
+        beside: dict[bytes, int] = {}
         included = self._include is None or self._included(folder)
         try:
             # Taken first: a name that comes while we list moves the time on, and the folder is looked at again.
@@ -249,13 +250,13 @@ class Walker:
             with self._scandir(path) as entries:
                 for entry in entries:
                     listing.bare = False
-                    self._take(entry, listing, sidecars, included)
+                    self._take(entry, listing, beside, included)
         except OSError as error:
             listing.problem = error
             return listing
-        if sidecars:
+        if beside:
             for name, seen in listing.files.items():
-                listing.files[name] = seen._replace(sidecar_ns=_newest_sidecar(name, sidecars))
+                listing.files[name] = seen._replace(sidecar_ns=sidecars.newest(name, beside))
         listing.folders.sort()
         return listing
 
@@ -270,7 +271,7 @@ class Walker:
                     return device, True
         return device, False
 
-    def _take(self, entry: Any, listing: Listing, sidecars: dict[bytes, int], included: bool) -> None:
+    def _take(self, entry: Any, listing: Listing, beside: dict[bytes, int], included: bool) -> None:
         name: bytes = entry.name
         link = entry.is_symlink()
         if link and not (self.follows and self._leads_out(self.path(listing.folder), entry.path)):
@@ -284,7 +285,7 @@ class Walker:
                 listing.skipped += 1
             return
         suffix = os.path.splitext(name)[1].lower()
-        sidecar = suffix == b".xmp"
+        sidecar = suffix in sidecars.SUFFIXES
         if not sidecar and suffix not in self._suffixes:
             return
         wanted = included or sidecar or (self._include is not None and self._include.file(listing.folder, name))
@@ -301,7 +302,7 @@ class Walker:
         if not stat.S_ISREG(status.st_mode):
             listing.skipped += 1
         elif sidecar:
-            sidecars[name.lower()] = int64(status.st_mtime_ns)
+            beside[name.lower()] = int64(status.st_mtime_ns)
         else:
             listing.files[name] = seen(status)
 
@@ -340,23 +341,3 @@ def seen(status: os.stat_result) -> Seen:
         int64(status.st_ctime_ns),
         int64(status.st_dev),
     )
-
-
-def _newest_sidecar(name: bytes, sidecars: dict[bytes, int]) -> int | None:
-    lowered = name.lower()
-    times = [
-        sidecars[sidecar]
-        for sidecar in (lowered + b".xmp", os.path.splitext(lowered)[0] + b".xmp")
-        if sidecar in sidecars
-    ]
-    return max(times, default=None)
-
-
-def sidecar_paths(path: bytes) -> list[bytes]:
-    """The `.xmp` files of a photo that exist, in both namings: `IMG.jpg.xmp` before `IMG.xmp`."""
-    found: list[bytes] = []
-    for stem in (path, os.path.splitext(path)[0]):
-        for suffix in (b".xmp", b".XMP"):
-            if os.path.isfile(stem + suffix) and not any(os.path.samefile(stem + suffix, other) for other in found):
-                found.append(stem + suffix)
-    return found

@@ -16,6 +16,7 @@ from watchdog import events as happened
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
+from framed.library import sidecars
 from framed.library.lane import Lane, NoAnswer
 from framed.library.mounts import Mount, mount_of, mounts_below, read_mounts
 from framed.library.walk import Root, display
@@ -82,7 +83,9 @@ class Watcher:
         retry_s: float = 3600.0,
     ) -> None:
         self._scanner = scanner
-        self._suffixes = tuple("." + suffix.lower().lstrip(".") for suffix in (*suffixes, "xmp"))
+        self._suffixes = tuple(
+            "." + suffix.lower().lstrip(".") for suffix in (*suffixes, *map(os.fsdecode, sidecars.SUFFIXES))
+        )
         self._mounts = mounts
         self._watch_limit = watch_limit
         self._new_observer = observer

@@ -15,7 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import IFDRational
 
 from framed.library.embedded import parse_iptc
-from framed.library.metadata import FaceRegion, Metadata, read_metadata, sidecar_names
+from framed.library.metadata import FaceRegion, Metadata, read_metadata
 from framed.library.taken import from_name, parse_written
 from framed.library.xmp import BrokenXmp, parse_xmp
 from tests.library.pictures import cat, dng, encoded, exif
@@ -290,17 +290,6 @@ def test_a_sidecar_that_repeats_the_date_keeps_the_files_offset() -> None:
     data = jpeg(exif=dated("2011:01:01 01:01:01", offset_original="+01:00"))
     beside = xmp(attributes='exif:DateTimeOriginal="2011-01-01T01:01:01.00"')
     assert when(read(data, sidecars=[beside])) == ("2011-01-01 01:01:01", 60, "sidecar")
-
-
-def test_both_names_of_a_sidecar_are_looked_for() -> None:
-    names = sidecar_names(b"IMG_1.jpg")
-    assert names[:4] == [b"IMG_1.jpg.xmp", b"IMG_1.jpg.XMP", b"IMG_1.xmp", b"IMG_1.XMP"]
-    assert b"IMG_1.jpg.json" in names
-    assert b"IMG_1.jpg.supplemental-metadata.json" in names
-    assert b"IMG_1.jpg.json" in sidecar_names(b"IMG_1-edited.jpg")
-    assert b"PXL_20210912_153000123.PORTRAIT.jpg.supplement.json" in sidecar_names(
-        b"PXL_20210912_153000123.PORTRAIT.jpg"
-    )
 
 
 def test_googles_export_adds_what_the_file_lacks() -> None:

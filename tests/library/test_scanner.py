@@ -116,6 +116,26 @@ async def test_sidecar_that_comes_changes_or_goes_has_the_photo_read_again(shelf
     assert shelf.gone == []
 
 
+GOOGLES = [
+    ("IMG_1.jpg", "IMG_1.jpg.json"),
+    ("IMG_1.jpg", "IMG_1.jpg.supplemental-metadata.json"),
+    ("IMG_1-edited.jpg", "IMG_1.jpg.json"),
+    ("IMG_1(2).jpg", "IMG_1.jpg(2).json"),
+    ("IMG_1(2).jpg", "IMG_1.jpg.supplemental-metadata(2).json"),
+    ("PXL_20210912_153000123.PORTRAIT.jpg", "PXL_20210912_153000123.PORTRAIT.jpg.supplement.json"),
+]
+
+
+@pytest.mark.parametrize(("photo", "sidecar"), GOOGLES)
+async def test_googles_json_is_handed_out_with_its_photo(shelf: Shelf, photo: str, sidecar: str) -> None:
+    beside = shelf.put(sidecar)
+    shelf.put(photo), shelf.put("print-subscriptions.json"), shelf.put("IMG_10.jpg.json")
+    scanner = shelf.scanner()
+    await scanner.scan()
+    [file] = await scanner.files.todo(5)
+    assert file.sidecars == [beside]
+
+
 async def test_sidecar_edited_while_the_photo_was_read_is_not_lost(shelf: Shelf) -> None:
     shelf.put("a.jpg"), shelf.put("a.xmp")
     scanner = shelf.scanner()
