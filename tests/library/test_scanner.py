@@ -628,14 +628,15 @@ async def test_nested_and_doubled_roots_are_left_out_with_a_sentence(shelf: Shel
 
 
 async def test_file_still_being_written_is_not_handed_out(shelf: Shelf) -> None:
-    shelf.put("a.jpg", b"half", at=int(time.time()))
-    scanner = shelf.scanner(settle_s=0.2)
+    now = time.time()
+    shelf.put("a.jpg", b"half", at=int(now))
+    scanner = shelf.scanner(settle_s=30.0, clock=lambda: now)
     await scanner.scan()
     assert await scanner.files.todo(5) == []
-    shelf.put("a.jpg", b"half and the rest", at=int(time.time()) + 1)
-    await asyncio.sleep(0.25)
+    shelf.put("a.jpg", b"half and the rest", at=int(now) + 1)
+    now += 40
     assert await scanner.files.todo(5) == []
-    await until(lambda: scanner.files.todo(5))
+    now += 40
     [file_to_read] = await scanner.files.todo(5)
     assert file_to_read.size == len(b"half and the rest")
 
