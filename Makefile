@@ -52,7 +52,8 @@ docs: setup
 
 bench: setup-dev
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e ".[bench]"
-	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script; done
+	@failed=; for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || failed="$$failed $$script"; done; \
+		test -z "$$failed" || { echo "Failed:$$failed"; exit 1; }
 
 clean:
 	rm -rf $(VENV) build *.egg-info

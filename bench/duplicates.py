@@ -14,11 +14,16 @@ from pathlib import Path
 from PIL import Image, ImageEnhance, ImageOps
 
 from framed import samples
-from framed.analysis.pdq import DUPLICATE_BITS, NEAR_BITS, canonical, distance, pdq
+from framed.analysis.pdq import DUPLICATE_BITS, NEAR_BITS, canonical, pdq
 
 QUALITY = 50
 
 Change = Callable[[Image.Image], Image.Image]
+
+
+def distance(one: bytes, other: bytes) -> int:
+    """By how many of 256 bits two hashes differ."""
+    return (int.from_bytes(one) ^ int.from_bytes(other)).bit_count()
 
 
 def saved(picture: Image.Image, kind: str = "JPEG", **options: int) -> Image.Image:

@@ -1,13 +1,16 @@
-"""CPU time of indexing beside the CPU time of its bare steps: `python bench/index.py [photos]`.
+"""What indexing costs with every packaged analyser, beside the bare calls of the same: `bench/index.py [photos]`.
 
 The pipeline is the whole daemon with its broker and hosts; the bare steps are the same functions called in a loop, each
 in one process of its own, with nothing stored. Every model is loaded before the clock starts, in both. CPU time, not
-wall time, is compared: it means the same on a busy machine.
+wall time, is compared: it means the same on a busy machine. Two parts: what makes a photo showable (metadata, preview,
+hash, colours, quality, kind, places, tags and features, description and its meaning), then the deeper looks (faces,
+text). `--showable` measures the first alone.
 """
 
 import argparse
 import asyncio
 import contextlib
+import hashlib
 import json
 import os
 import subprocess
@@ -15,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +29,19 @@ import structlog
 from framed.models.child import Launch
 
 WARM = 24
-"""Photos indexed before the clock starts: every host is up and has its model."""
+"""Every host is up then and has its model."""
 
-LATE = ("image_embedding", "traits", "faces", "ocr", "aesthetics", "caption")
+DEEPER = ("faces", "ocr")
+"""The deeper looks that are packaged; the others need weights that are not."""
+OTHERS = ("image_embedding", "traits", "aesthetics", "caption")
+LATE = (*OTHERS, *DEEPER)
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("photos", nargs="?", type=int, default=160)
+    arguments.add_argument("--warm", type=int, default=WARM, help="photos indexed before the clock starts")
+    arguments.add_argument("--showable", action="store_true", help="without the deeper looks")
     arguments.add_argument("--bare", help="a step; run by this script itself")
     arguments.add_argument("--data", type=Path)
     chosen = arguments.parse_args()
@@ -42,50 +51,94 @@ def main() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(30))
     with tempfile.TemporaryDirectory() as folder:
         top = Path(folder)
-        photos.write(top / "warm", WARM, start=10_000)
+        photos.write(top / "warm", chosen.warm, start=10_000)
         photos.write(top / "photos", chosen.photos)
-        found = asyncio.run(pipeline(top, chosen.photos))
-        report(found, {step: bare(step, top) for step in BARE}, chosen.photos)
+        parts = asyncio.run(pipeline(top, chosen.photos, chosen.warm, deeper=not chosen.showable))
+        alone = {step: bare(step, top) for part in parts for step in part.steps}
+        for part in parts:
+            report(part, alone, chosen.photos)
+        if len(parts) > 1:
+            report(sum(parts[1:], parts[0]), alone, chosen.photos, listed=False)
 
 
 # -- the pipeline ------------------------------------------------------------------------------------------------
 
 
-async def pipeline(top: Path, count: int) -> dict[str, Any]:
+@dataclass
+class Part:
+    """What a part of the pipeline took: seconds of CPU by process and on the clock; the steps that it consists of."""
+
+    name: str
+    steps: tuple[str, ...]
+    cpu: dict[str, float]
+    wall: float
+    peak_mb: dict[str, float]
+
+    def __add__(self, other: "Part") -> "Part":
+        cpu = {name: self.cpu.get(name, 0.0) + other.cpu.get(name, 0.0) for name in {*self.cpu, *other.cpu}}
+        peak = self.peak_mb | other.peak_mb
+        return Part("everything", self.steps + other.steps, cpu, self.wall + other.wall, peak)
+
+
+async def pipeline(top: Path, count: int, warm: int, *, deeper: bool) -> list[Part]:
     from framed.app import App
     from framed.config import load
 
     library = top / "library"
     library.mkdir()
+    off = OTHERS if deeper else LATE
     settings = {
         "data_dir": str(top / "data"),
         "library": {"roots": [{"path": str(library)}], "settle_s": 0.1, "debounce_s": 0.2},
         "http": {"host": "127.0.0.1", "port": 0},
         "mqtt": {"port": free_port()},
         "frames": [{"id": "kitchen", "width": 800, "height": 480}],
-        # The deeper looks come after these and are no part of the comparison.
-        "models": dict.fromkeys(LATE, "off"),
+        "models": dict.fromkeys(off, "off"),
     }
+    steps = tuple(step for step in BARE if step not in DEEPER)
     async with App(load(None, settings)) as app:
         (top / "warm").rename(library / "warm")
         await app.scanner.scan()
-        await finished(app, WARM)
+        await analysed(app, warm)
+        if deeper:
+            await looked(app, warm)
         await asyncio.sleep(2.0)  # what follows the last photo: a playlist, a render
-        before, began = used(app), time.monotonic()
+        app.late.paused = True
+        before, began, peak = used(app), time.monotonic(), {}
         (top / "photos").rename(library / "photos")
         await app.scanner.scan()
-        peak: dict[str, float] = {}
-        await finished(app, WARM + count, peak)
-        wall = time.monotonic() - began
-        spent = {name: seconds - before.get(name, 0.0) for name, seconds in used(app).items()}
-        return {"cpu": spent, "wall": wall, "peak_mb": peak, "step_ms": dict(app.pipeline.step_ms)}
+        await analysed(app, warm + count, peak)
+        middle, half = used(app), time.monotonic()
+        parts = [Part("made showable", steps, spent(before, middle), half - began, peak)]
+        if deeper:
+            peak = {}
+            app.late.paused = False
+            app.late.wake()
+            await looked(app, warm + count, peak)
+            parts += [Part("deeper looks", DEEPER, spent(middle, used(app)), time.monotonic() - half, peak)]
+    return parts
 
 
-async def finished(app: Any, count: int, peak: dict[str, float] | None = None) -> None:
+def spent(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
+    return {name: seconds - before.get(name, 0.0) for name, seconds in after.items()}
+
+
+async def analysed(app: Any, count: int, peak: dict[str, float] | None = None) -> None:
+    await until(app, "select count(*) from photos where state in ('completed', 'partial', 'failed')", count, peak)
+
+
+async def looked(app: Any, count: int, peak: dict[str, float] | None = None) -> None:
+    """All deeper looks are through, and no photo's description waits to be made anew for what they found."""
+    marks = ", ".join(f"'{step}'" for step in DEEPER)
+    steps = f"(select count(*) from photo_steps where step in ({marks}))"
+    open_ones = "(select count(*) from photos where state in ('pending', 'analysing'))"
+    await until(app, f"select case when {open_ones} > 0 then 0 else {steps} end", count * len(DEEPER), peak)
+
+
+async def until(app: Any, query: str, count: int, peak: dict[str, float] | None) -> None:
     """Looks seldom: what looking costs would count as the daemon's."""
 
     def done(connection: Any) -> int:
-        query = "select count(*) from photos where state in ('completed', 'partial', 'failed')"
         return int(connection.exec_driver_sql(query).scalar())
 
     known = processes(app)
@@ -197,6 +250,31 @@ def bare_places(top: Path) -> dict[str, Any]:
     return timed(lambda batch: backend.run({"points": batch}, Context()), split(points, 64), 1)
 
 
+def bare_faces(top: Path) -> dict[str, Any]:
+    from framed.models.base import Context
+    from framed.models.faces_dlib import DlibFaces
+
+    backend = DlibFaces()
+    backend.load({}, "cpu")
+    paths = [os.fsencode(path) for path in sorted((top / "bare" / "preview").rglob("*.jpg"))]
+    return timed(lambda path: backend.run({"paths": [path]}, Context()), paths, 2)
+
+
+def bare_ocr(top: Path) -> dict[str, Any]:
+    """Each preview beside its original, which is looked at more closely where there is text."""
+    from framed.models.base import Context
+    from framed.models.ocr_rapidocr import RapidOcr
+
+    backend = RapidOcr()
+    backend.load({}, "cpu")
+    pairs = []
+    for original in sorted((top / "library" / "photos").rglob("*.jpg")):
+        uid = hashlib.sha256(original.read_bytes()).hexdigest()[:16]
+        preview = top / "bare" / "preview" / uid[:2] / f"{uid}.jpg"
+        pairs.append({"path": os.fsencode(preview), "original": os.fsencode(original)})
+    return timed(lambda pair: backend.run(pair, Context()), pairs, 2)
+
+
 def bare_words(top: Path) -> dict[str, Any]:
     """What the daemon itself works out: tags from scores, the description."""
     import numpy as np
@@ -223,7 +301,8 @@ def results(top: Path, step: str) -> list[dict[str, Any]]:
 
     with pysqlite3.connect(top / "data" / "framed.db") as connection:
         query = "select result from photo_steps where step = ? and photo_id > ? order by photo_id"
-        return [json.loads(row[0]) for row in connection.execute(query, (step, WARM))]
+        warm = len(list((top / "library" / "warm").rglob("*.jpg")))
+        return [json.loads(row[0]) for row in connection.execute(query, (step, warm))]
 
 
 BARE: dict[str, Callable[[Path], dict[str, Any]]] = {
@@ -232,27 +311,29 @@ BARE: dict[str, Callable[[Path], dict[str, Any]]] = {
     "text_embedding": bare_text,
     "places": bare_places,
     "words": bare_words,
+    "faces": bare_faces,
+    "ocr": bare_ocr,
 }
 
 
-def report(found: dict[str, Any], alone: dict[str, dict[str, Any]], count: int) -> None:
-    print(f"{count} photos, half 12 MP, half 2 MP; {os.cpu_count()} cores; CPU milliseconds a photo")
-    for name, seconds in sorted(found["cpu"].items(), key=lambda pair: -pair[1]):
-        peak = found["peak_mb"].get(name)
-        print(
-            f"  {name:14} {seconds / count * 1000:7.1f}   peak {peak:5.0f} MB"
-            if peak
-            else f"  {name:14} {seconds / count * 1000:7.1f}"
-        )
-    for name, one in alone.items():
-        print(f"  bare {name:14} {one['cpu'] / count * 1000:7.1f}   {one['peak_mb']:5.0f} MB")
+def report(part: Part, alone: dict[str, dict[str, Any]], count: int, *, listed: bool = True) -> None:
+    if listed:
+        print(f"{part.name}: {count} photos, half 12 MP, half 2 MP; {os.cpu_count()} cores; CPU milliseconds a photo")
+        for name, seconds in sorted(part.cpu.items(), key=lambda pair: -pair[1]):
+            peak = part.peak_mb.get(name)
+            print(f"  {name:20} {seconds / count * 1000:7.1f}" + (f"   peak {peak:5.0f} MB" if peak else ""))
+        for name in part.steps:
+            one = alone[name]
+            print(f"  bare {name:15} {one['cpu'] / count * 1000:7.1f}   {one['peak_mb']:5.0f} MB")
     # The broker is Mosquitto's work, not the pipeline's; it is listed above.
-    whole = sum(seconds for name, seconds in found["cpu"].items() if name != "mosquitto")
-    steps = sum(one["cpu"] for one in alone.values())
+    whole = sum(seconds for name, seconds in part.cpu.items() if name != "mosquitto")
+    steps = sum(alone[name]["cpu"] for name in part.steps)
     print(
-        f"pipeline {whole / count * 1000:.1f} ms, its bare steps {steps / count * 1000:.1f} ms: {whole / steps:.3f} x"
+        f"{part.name}: {whole / count * 1000:.1f} ms, bare {steps / count * 1000:.1f} ms: {whole / steps:.3f} x; "
+        f"{count / part.wall:.2f} photos/s, {whole / part.wall:.2f} cores busy, "
+        f"{os.cpu_count() * count / whole:.2f} photos/s where all of them are",
+        flush=True,
     )
-    print(f"{count / found['wall']:.1f} photos/s; {whole / found['wall']:.2f} cores busy", flush=True)
 
 
 if __name__ == "__main__":

@@ -63,4 +63,5 @@ async def main(files: int, folders: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*(int(argument) for argument in [*sys.argv[1:], "100000", "2000"][:2])))
+    given = [int(argument) for argument in sys.argv[1:]]
+    asyncio.run(main(*[*given, *(100_000, 2_000)[len(given) :]][:2]))
