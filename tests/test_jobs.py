@@ -111,7 +111,7 @@ async def test_a_running_job_is_cancelled_for_real(database: Database) -> None:
     queue.works("wait", work)
     await queue.start()
     job_id = await queue.add("wait", {})
-    await asyncio.wait_for(began.wait(), 5)
+    await asyncio.wait_for(began.wait(), 40)
     await queue.cancel(job_id)
 
     job = await finished(queue, job_id)
@@ -226,7 +226,7 @@ async def test_clean_stops_are_no_failed_attempts_and_kills_are(database: Databa
     for _ in range(3):
         began.clear()
         await queue.start()
-        await asyncio.wait_for(began.wait(), 5)
+        await asyncio.wait_for(began.wait(), 40)
         await queue.close()
     stopped = await database.read(lambda c: rows.get(c, job_id))
     for _ in range(2):

@@ -203,7 +203,7 @@ class Bound:
 
     def __exit__(self, *_: object) -> None:
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(60)
 
     async def ask(self, verb: str, **payload: Any) -> dict[str, Any]:
         """The data of the answer; empty while the daemon is not up."""

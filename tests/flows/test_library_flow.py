@@ -17,7 +17,7 @@ from PIL import Image
 
 from framed.app import App
 from framed.config import load
-from tests.flows.conftest import UNSEEING, settings, until
+from tests.flows.conftest import settings, until
 from tests.flows.disks import mounted
 from tests.library.pictures import cat, difference, encoded
 
@@ -115,7 +115,7 @@ def configured(home: Path) -> dict[str, Any]:
         {"path": str(home / "many")},
     ]
     library = {"roots": roots, "settle_s": 0.1, "debounce_s": 0.2, "poll_interval_s": 0.5, "scan_interval_s": 2.0}
-    return settings(home, home / "album") | {"library": library, "models": UNSEEING}
+    return settings(home, home / "album") | {"library": library}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

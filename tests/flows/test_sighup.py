@@ -52,4 +52,4 @@ def test_sighup_reads_the_file_again_and_tells_systemd(tmp_path: Path) -> None:
         assert "config.yaml, line 1: logging.level" in (tmp_path / "log").read_text()
         process.terminate()
         assert systemd.recv(999) == b"STOPPING=1"
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0

@@ -531,7 +531,7 @@ async def test_mass_deletion_waits_for_a_later_full_scan(shelf: Shelf) -> None:
     for number in range(MANY):
         shelf.put(f"a/{number}.jpg")
     shelf.put("b.jpg")
-    scanner = shelf.scanner(confirm_deletion_s=0.3)
+    scanner = shelf.scanner(confirm_deletion_s=600.0)
     await shelf.shelve(scanner)
     shutil.rmtree(shelf.folder / "a")
     report = await scanner.scan(full=False)
@@ -540,7 +540,7 @@ async def test_mass_deletion_waits_for_a_later_full_scan(shelf: Shelf) -> None:
     assert (await scanner.scan(full=False)).problems == report.problems
     assert (await scanner.scan(path=shelf.folder, full=False)).gone == 0
     assert shelf.gone == []
-    await asyncio.sleep(0.3)
+    scanner.settings = scanner.settings.model_copy(update={"confirm_deletion_s": 0.0})  # as if the time were over
     assert (await scanner.scan(full=False)).gone == 0
     later = await scanner.scan()
     assert (later.gone, later.problems) == (MANY, [])
@@ -643,12 +643,13 @@ async def test_file_still_being_written_is_not_handed_out(shelf: Shelf) -> None:
 
 @pytest.mark.parametrize("ahead_s", [86_400, 10**9])
 async def test_file_from_the_future_is_handed_out_when_two_looks_agree(shelf: Shelf, ahead_s: int) -> None:
-    at = int(time.time()) + ahead_s
-    shelf.put("a.jpg", at=at)
-    scanner = shelf.scanner(settle_s=0.1)
+    now = time.time()
+    shelf.put("a.jpg", at=int(now) + ahead_s)
+    scanner = shelf.scanner(settle_s=5.0, clock=lambda: now)
     await scanner.scan()
     assert await scanner.files.todo(5) == []
-    await until(lambda: scanner.files.todo(5))
+    now += 5.5
+    assert len(await scanner.files.todo(5)) == 1
 
 
 async def test_file_on_a_network_share_is_looked_at_twice_whatever_its_age(shelf: Shelf) -> None:

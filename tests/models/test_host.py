@@ -120,7 +120,7 @@ def test_a_host_ends_when_its_socket_closes() -> None:
 def test_a_host_whose_daemon_died_before_it_began_ends_at_once() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        assert _start(theirs, 1).wait(20) == 0
+        assert _start(theirs, 1).wait(60) == 0
 
 
 async def test_a_program_that_cannot_be_started_is_a_death_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
