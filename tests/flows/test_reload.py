@@ -275,7 +275,7 @@ async def test_what_computes_follows_and_loses_no_call(home: Configured) -> None
     asking = [asyncio.create_task(home.ask("frame/preview", frame="kitchen", photo=cat)) for _ in range(3)]
     done = await home.write(compute={"cpu_hosts": 1, "device": "cpu", "cpu_address_space_mb": 2900})
     await asyncio.gather(*asking)
-    write_photo("horse.png", home.album / "horse.jpg")
+    write_photo("horse.png", home.album / "horse.jpg", taken="2020:05:01 08:00:00")
     await analysed(home.app, 3)
 
     assert done["restart"] == []
