@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from framed.store import photos
 from tests.flows.conftest import analysed, until, write_photo
 from tests.handlers.conftest import PHOTOS, Home
 
@@ -265,3 +266,77 @@ async def test_a_photo_that_is_analysed_again_is_found_meanwhile(home: Home) -> 
         return await home.found("whiskers") == ["cat.jpg"]
 
     await until(found_by_its_tag)
+
+
+async def test_the_same_wish_for_the_same_frame_makes_no_second_list(home: Home) -> None:
+    first = (await home.ask("ask", text="rockets", frame="kitchen"))["playlist"]["id"]
+    await home.ask("ask", text="coffee", frame="kitchen")
+
+    assert (await home.ask("ask", text="show me rockets", frame="kitchen"))["playlist"]["id"] == first
+    assert (await home.ask("ask", text="rockets", frame="hall"))["playlist"]["id"] != first
+    kept = await home.ask("playlist/save", id=first, name="My rockets")
+    assert (await home.ask("ask", text="rockets", frame="kitchen"))["playlist"]["id"] != kept["id"]
+    await home.ask("playlist/delete", id=first)
+
+
+async def test_what_is_said_about_the_shown_picture_is_done_to_it(home: Home) -> None:
+    asked = await home.ask("ask", text="photos from 2019 to 2021", frame="kitchen")
+    playlist = asked["playlist"]["id"]
+    first = (await home.app.player.current("kitchen"))[0]
+
+    about = await home.ask("ask", text="where was this taken?", frame="kitchen")
+    assert "It was taken on " in about["speech"]
+    assert (about["count"], about["playlist"]["id"]) == (0, playlist)
+
+    assert (await home.ask("ask", text="something else please", frame="kitchen"))["speech"] == "Picture 2 of 3."
+    second, _ = await home.app.player.current("kitchen")
+    assert second != first
+    assert (await home.ask("ask", text="go back on the kitchen frame"))["speech"] == "Picture 1 of 3."
+
+    assert (await home.ask("ask", text="not that one", frame="kitchen"))["speech"] == "Left out of this list."
+    assert (await home.app.player.current("kitchen"))[0] != first
+    assert len(await home.names(playlist)) == 2
+    assert (await home.ask("ask", text="I like this one", frame="kitchen"))["speech"] == "A favourite now."
+    assert (await home.ask("ask", text="I like this one", frame="kitchen"))["speech"] == "A favourite now."
+    assert len(await home.found("my favourites")) == 1
+
+
+@pytest.mark.parametrize("text", ["thank you", "something else", "change every minute"])
+async def test_what_names_no_photos_changes_no_wall(home: Home, text: str) -> None:
+    before = await home.app.player.current("kitchen"), await home.app.player.current("hall")
+
+    answer = await home.ask("ask", text=text)
+
+    assert answer["speech"].startswith(("I did not hear what to show.", "Say on which frame"))
+    assert (await home.app.player.current("kitchen"), await home.app.player.current("hall")) == before
+
+
+async def test_a_new_rhythm_keeps_the_pictures(home: Home) -> None:
+    before = (await home.app.player.current("kitchen"))[1]
+
+    answer = await home.ask("ask", text="change every two minutes on the kitchen frame")
+
+    assert answer["speech"] == "The Kitchen frame changes every 2 minutes."
+    assert home.app.registry.get("kitchen").interval_s == 120
+    assert (await home.app.player.current("kitchen"))[1] == before
+
+
+async def test_a_misspelt_name_is_taken_for_the_near_one_and_said(home: Home) -> None:
+    uid = await home.uid("eileen.jpg")
+    ids = await home.app.database.read(lambda c: photos.ids_of(c, [uid]))
+    await home.app.database.write(lambda c: photos.set_people(c, ids[uid], [("Eileen Collins", None)], "file"))
+    await home.app.index.refresh([ids[uid]])
+    home.app.names.changed(now=True)
+
+    answer = await home.ask("ask", text="photos of eilleen", dry_run=True)
+
+    assert answer["speech"] == "I took “eilleen” for Eileen Collins. I found one photo of Eileen Collins."
+    assert [item["why"] for item in answer["items"]] == [["Eileen Collins"]]
+
+
+async def test_a_reason_tells_what_is_seen_from_what_is_written(home: Home) -> None:
+    seen = (await home.ask("ask", text="cats", dry_run=True))["items"]
+    named = (await home.ask("ask", text="eileen.jpg", dry_run=True))["items"]
+
+    assert [item["why"] for item in seen] == [["shows cats"]]
+    assert all(not reason.startswith("shows") for item in named for reason in item["why"])

@@ -9,8 +9,9 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import insert, text
 
+from framed.analysis.never_there import NEVER_THERE
 from framed.models.openclip_profiles import FAST, SMALL
-from framed.playlists.calibration import NEVER_THERE, Calibration, calibrate, combined
+from framed.playlists.calibration import Calibration, calibrate, combined
 from framed.playlists.explain import why
 from framed.playlists.index import LibraryIndex
 from framed.playlists.plan import QueryPlan

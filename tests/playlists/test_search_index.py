@@ -218,11 +218,16 @@ async def test_a_colour_alone_does_not_stand_for_coloured_things(database: Datab
 
 
 async def test_a_sunset_is_a_wish_and_no_filter(database: Database) -> None:
-    noon, evening = 1_500_000_000 // 86400 * 86400 + 12 * 3600, 1_500_000_000 // 86400 * 86400 + 20 * 3600
+    morning, evening = 1_500_000_000 // 86400 * 86400 + 10 * 3600, 1_500_000_000 // 86400 * 86400 + 20 * 3600
     texts = np.eye(8, 384, dtype=np.float32)
 
     def fill(connection: Connection) -> None:
-        for number, taken, said in ((1, noon, "sunset"), (2, None, "sunset"), (3, noon, "hill"), (4, evening, "hill")):
+        for number, taken, said in (
+            (1, morning, "sunset"),
+            (2, None, "sunset"),
+            (3, morning, "hill"),
+            (4, evening, "hill"),
+        ):
             add_photo(connection, number, [], [], said)
             connection.exec_driver_sql("update photos set taken = ? where id = ?", (taken, number))
             vectors.put(connection, MODEL, [(number, texts[0])])
@@ -235,7 +240,7 @@ async def test_a_sunset_is_a_wish_and_no_filter(database: Database) -> None:
 
     found = await database.read(lambda c: searcher.search(c, plan, Meaning(texts[0])))
 
-    assert sorted(found.ids.tolist()) == [1, 2, 4], "not the hill of noon, which only may look so"
+    assert sorted(found.ids.tolist()) == [1, 2, 4], "not the hill of the morning, which only may look so"
 
 
 # -- composing -------------------------------------------------------------------------------------------------------
