@@ -65,7 +65,8 @@ def advice(
 
 
 def _restarting(kind: str, count: int) -> str:
-    what = {"cpu": "decode pictures", "model": "run the models", "light": "embed texts"}.get(kind, "compute")
+    known = {"cpu": "decode pictures", "model": "run the models", "light": "embed texts", "apart": "run PaddleOCR"}
+    what = known.get(kind, "compute")
     return f"The processes that {what} were restarted {count} times in the last hour; the log says on which photos."
 
 

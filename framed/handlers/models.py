@@ -137,6 +137,7 @@ class ModelHandler:
         finally:
             self._fetching.discard(wanted.name)
         if pulled.fetched:
+            self._pool.let_go(wanted.backend)
             await self._changed()
         return {
             "name": wanted.name,

@@ -26,7 +26,7 @@ from framed.models.weights import Environment
 log = structlog.get_logger(__name__)
 
 TIME_S = 3600.0
-_LOOK_S = 2.0
+_LOOK_S = 5.0
 _PACKAGES = "packages"
 _LINE_CHARS = 300
 _PASSED_ON = ("PATH", "HOME", "USER", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "REQUESTS_CA_BUNDLE")

@@ -15,7 +15,7 @@ import os
 import shutil
 import stat
 import zipfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -403,10 +403,8 @@ async def _broken(home: Path, fact: dict[str, Any]) -> list[Damage]:
 def _sweep(folder: Path, facts: dict[str, Any]) -> None:
     """What is of no use any more: files of an earlier revision, damaged ones set aside."""
     shutil.rmtree(folder / f"{weights.ENVIRONMENT}.damaged", ignore_errors=True)
-    for path in folder.rglob("*"):
-        if weights.ENVIRONMENT == path.relative_to(folder).parts[0]:
-            continue
-        if path.is_file() and str(path.relative_to(folder)) not in {*facts, weights.MANIFEST}:
+    for path in list(_files(folder)):
+        if str(path.relative_to(folder)) not in {*facts, weights.MANIFEST}:
             path.unlink(missing_ok=True)
 
 
@@ -427,10 +425,24 @@ def _remove(folder: Path) -> int:
 
 def disk_use(folder: Path) -> int:
     """Bytes of a set's folder, unfinished downloads included."""
+    made = _environment_of(folder)
     try:
-        return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
+        return made + sum(path.lstat().st_size for path in _files(folder))
     except OSError:
         return 0  # it is being removed this moment
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """All but an environment's, of which there are tens of thousands."""
+    for here, folders, names in os.walk(folder):
+        if Path(here) == folder and weights.ENVIRONMENT in folders:
+            folders.remove(weights.ENVIRONMENT)
+        yield from (Path(here, name) for name in names)
+
+
+def _environment_of(folder: Path) -> int:
+    fact = (weights.read_manifest(folder.name) or {}).get("environment") or {}
+    return int(fact.get("size", 0))
 
 
 def said(pulled: Pulled, title: str) -> str:
