@@ -17,7 +17,7 @@ from typing import Any
 
 import photos
 import structlog
-from index import finished, free_port, processes, used
+from index import analysed, free_port, processes, used
 
 SIZES = ((1920, 1080), (800, 480), (1280, 800), (1024, 600), (1080, 1920))
 
@@ -57,7 +57,7 @@ async def measure(top: Path, frames: int, count: int) -> None:
         ],
     }
     async with App(load(None, settings)) as app:
-        await finished(app, count)
+        await analysed(app, count)
         uids = await app.database.read(lambda c: [row[0] for row in c.exec_driver_sql("select uid from photos")])
         for place, name in enumerate(names):
             mine = uids[place * 7 % len(uids) :] + uids[: place * 7 % len(uids)]
