@@ -66,8 +66,9 @@ class Page:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    async def wait_for(self, expression: str, seconds: float = 15) -> Any:
+    async def wait_for(self, expression: str, seconds: float = 40) -> Any:
         """The first true value of an expression; also across a reload."""
+        pause = 0.01
         try:
             async with asyncio.timeout(seconds):
                 while True:
@@ -77,7 +78,8 @@ class Page:
                         value = None
                     if value:
                         return value
-                    await asyncio.sleep(0.02)
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 1.3, 0.1)
         except TimeoutError:
             raise AssertionError(f"never true: {expression}; problems: {self.problems}") from None
 

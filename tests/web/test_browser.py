@@ -215,7 +215,7 @@ async def turn(house: House, hashes: list[str], times: int) -> None:
 
 async def asked(house: House, verb: str) -> dict[str, Any]:
     """What the page sent with this verb, once it has."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(40):
         while True:
             for called, payload, _ in house.api.calls:
                 if called == verb:
