@@ -5,18 +5,16 @@ The five points are, as seen in the picture: left eye, right eye, tip of the nos
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from framed.errors import BadPhoto
+from framed.models.upright import upright
 
 PREVIEW_PX = 1440
 MOST_FACES = 200
 """A photo of a stadium is not a photo of two thousand people that somebody knows."""
-_MAX_PIXELS = 250_000_000
 _EYE_SHUT, _EYE_OPEN = 0.15, 0.25
 """Height to width of an eye by its landmarks. Soukupová and Čech (CVWW 2016) put a blink under 0.2; open eyes of the
 portraits measured here had 0.25 to 0.4."""
@@ -27,20 +25,7 @@ Points = NDArray[np.float32]
 
 def opened(path: bytes) -> Pixels:
     """The upright picture as RGB, at most `PREVIEW_PX` at its longer side. BadPhoto: it cannot be read."""
-    from PIL import Image, ImageOps
-
-    try:
-        with open(path, "rb") as file:
-            data = file.read()
-        with Image.open(io.BytesIO(data), formats=["JPEG", "PNG", "WEBP"]) as image:
-            if image.width * image.height > _MAX_PIXELS:
-                raise BadPhoto("This picture is too large to look for faces.")
-            image.draft("RGB", (PREVIEW_PX, PREVIEW_PX))
-            upright = ImageOps.exif_transpose(image).convert("RGB")
-        upright.thumbnail((PREVIEW_PX, PREVIEW_PX), Image.Resampling.BICUBIC)
-        return np.asarray(upright)
-    except (OSError, SyntaxError, ValueError, MemoryError) as error:
-        raise BadPhoto("This picture cannot be read to look for faces.") from error
+    return upright(path, PREVIEW_PX)
 
 
 def scaled(pixels: Pixels, longer: int) -> Pixels:

@@ -6,9 +6,7 @@ a reason: a small look whether anything might be text, a reading at 960 px, and 
 
 from __future__ import annotations
 
-import io
 import sys
-import warnings
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from framed.errors import BadPhoto, Unavailable
 from framed.models.base import Backend, Context
 from framed.models.ocr_scripts import Line, ScriptReader, read_again, unmixed
+from framed.models.upright import ORIGINALS, upright
 
 GLANCE_PX = 480
 LIKELY = 0.05
@@ -33,7 +32,6 @@ SURE = 0.75
 _MARGIN = 0.08
 """Shares of the picture around the lines of the first reading: smaller print stands beside larger."""
 _MOST_LINES = 300
-_MAX_PIXELS = 250_000_000
 
 Pixels = NDArray[np.uint8]
 
@@ -163,30 +161,7 @@ def _finer(original: bytes | None, preview: Pixels) -> Pixels:
     if not original:
         return preview
     try:
-        found = upright(original, FINE_PX)
+        found = upright(original, FINE_PX, ORIGINALS)
     except BadPhoto:
         return preview  # RAW, or gone since: the preview is what there is
     return found if max(found.shape[:2]) > max(preview.shape[:2]) else preview
-
-
-def upright(path: bytes, side: int) -> Pixels:
-    """The upright picture as RGB, at most `side` at its longer side. BadPhoto: it cannot be read."""
-    from PIL import Image, ImageOps
-    from pillow_heif import register_heif_opener
-
-    register_heif_opener()
-    try:
-        with open(path, "rb") as file:
-            data = file.read()
-        with (
-            warnings.catch_warnings(action="ignore"),
-            Image.open(io.BytesIO(data), formats=["JPEG", "PNG", "WEBP", "TIFF", "HEIF"]) as image,
-        ):
-            if image.width * image.height > _MAX_PIXELS:
-                raise BadPhoto("This picture is too large to be read for text.")
-            image.draft("RGB", (side, side))
-            turned = ImageOps.exif_transpose(image).convert("RGB")
-        turned.thumbnail((side, side), Image.Resampling.BICUBIC)
-        return np.asarray(turned)
-    except (OSError, SyntaxError, ValueError, MemoryError) as error:
-        raise BadPhoto("This picture cannot be read for text.") from error
