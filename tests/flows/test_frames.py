@@ -97,7 +97,7 @@ class House:
         end = self.app.endpoint
         assert end is not None
         password = end.password.get_secret_value()
-        return aiomqtt.Client(end.host, end.port, username=end.username, password=password)
+        return aiomqtt.Client(end.host, end.port, username=end.username, password=password, timeout=40)
 
 
 def write_corners(path: Path, *, profile: bytes | None = None) -> None:
@@ -492,7 +492,7 @@ async def client(options: FrameClientOptions) -> AsyncIterator[asyncio.Queue[Sho
 
 
 async def next_shown(seen: "asyncio.Queue[Shown]") -> Shown:
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(90):
         return await seen.get()
 
 

@@ -100,7 +100,7 @@ async def test_pulled_weights_are_used_for_the_photos_there_are(house: House) ->
     app, end = house.app, house.app.endpoint
     assert end is not None
     heard: dict[str, list[dict[str, Any]]] = {}
-    account = {"username": end.username, "password": end.password.get_secret_value()}
+    account: dict[str, Any] = {"username": end.username, "password": end.password.get_secret_value(), "timeout": 40}
     house.hub.cut_at[f"{REPO}/open_clip_model.safetensors"] = 100_000
 
     async with aiomqtt.Client(end.host, end.port, **account) as client, asyncio.timeout(90):

@@ -66,11 +66,12 @@ def client(app: App) -> aiomqtt.Client:
         app.endpoint.port,
         username=app.endpoint.username,
         password=app.endpoint.password.get_secret_value(),
+        timeout=40,
     )
 
 
 async def next_message(messages: Any, topic: str, wanted: Any = None) -> dict[str, Any]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         async for message in messages:
             if str(message.topic) == topic and message.payload:
                 payload: dict[str, Any] = json.loads(message.payload)

@@ -58,10 +58,11 @@ class Home:
     def mqtt(self) -> aiomqtt.Client:
         end = self.app.endpoint
         assert end is not None
-        return aiomqtt.Client(end.host, end.port, username=end.username, password=end.password.get_secret_value())
+        password = end.password.get_secret_value()
+        return aiomqtt.Client(end.host, end.port, username=end.username, password=password, timeout=40)
 
     async def over_mqtt(self, verb: str, **payload: Any) -> dict[str, Any]:
-        async with self.mqtt() as client, asyncio.timeout(30):
+        async with self.mqtt() as client, asyncio.timeout(60):
             await client.subscribe(f"framed/response/{verb}", qos=1)
             await client.publish(f"framed/request/{verb}", json.dumps(payload), qos=1)
             async for message in client.messages:
@@ -72,7 +73,7 @@ class Home:
         raise AssertionError(verb)
 
     async def retained(self, topic: str) -> dict[str, Any]:
-        async with self.mqtt() as client, asyncio.timeout(30):
+        async with self.mqtt() as client, asyncio.timeout(60):
             await client.subscribe(topic, qos=1)
             async for message in client.messages:
                 if message.payload:
@@ -97,7 +98,7 @@ class Home:
         async def done() -> bool:
             return (await self.ask("job/get", id=job))["state"] == "succeeded"
 
-        await until(done, 30)
+        await until(done)
 
 
 PHOTOS = {

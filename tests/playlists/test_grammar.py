@@ -256,9 +256,9 @@ def test_a_large_library_is_read_in_milliseconds() -> None:
     text = f"{names[0]} and {names[5]} at the beach in {names[400]} last summer without dogs, no screenshots"
     took = []
     for _ in range(20):
-        started = time.perf_counter()
+        started = time.process_time()
         plan = parse(text, large, AskSettings(), NOW)
-        took.append(time.perf_counter() - started)
+        took.append(time.process_time() - started)
 
     assert plan.people_all or plan.people_any
     assert min(took) < 0.005
