@@ -14,6 +14,8 @@ from framed.models.base import Where, offer_class
 
 log = structlog.get_logger(__name__)
 
+_OFF = "It is off in the configuration."
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -127,6 +129,8 @@ class Catalogue:
 
     def choose(self, task: str, wanted: str = "auto") -> Choice:
         """The wanted backend, or the most preferred one that is usable now. Raises Unavailable with every reason."""
+        if wanted == "off":
+            raise Unavailable(_OFF)
         if wanted != "auto":
             entry = self.entry(task, wanted)
             if why_not := why_unavailable(entry):
@@ -148,7 +152,7 @@ class Catalogue:
 
     def _report(self, task: str, wanted: str) -> TaskReport:
         if wanted == "off":
-            return TaskReport(backend="", model="", state="off", reason="It is off in the configuration.")
+            return TaskReport(backend="", model="", state="off", reason=_OFF)
         try:
             choice = self.choose(task, wanted)
         except Unavailable as error:

@@ -60,6 +60,8 @@ def test_a_wanted_backend_is_taken_or_refused_with_its_reason() -> None:
     assert CATALOGUE.choose("paint", "third").backend == "third"
     with pytest.raises(Unavailable, match="first, configured for paint, cannot be used: The brush is missing"):
         CATALOGUE.choose("paint", "first")
+    with pytest.raises(Unavailable, match="It is off in the configuration"):
+        CATALOGUE.choose("paint", "off")
     with pytest.raises(Unavailable, match="no backend 'fourth' for paint; there are: first, second, third"):
         CATALOGUE.choose("paint", "fourth")
     with pytest.raises(Unavailable, match="Nothing in this installation does dance"):
