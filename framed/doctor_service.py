@@ -86,7 +86,7 @@ def _is_user(name: str) -> bool:
 
 
 def _add_user(name: str) -> str:
-    return f"sudo useradd --system {name}, then sudo systemctl restart framed"
+    return f"sudo useradd --system --user-group {name}, then sudo systemctl restart framed"
 
 
 def _myself() -> str:

@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from aiohttp import web
 from pydantic import BaseModel
 from typer.main import get_command
 
 from framed import contract
 from framed.cli import app
-from framed.config import Config
+from framed.config import Config, load
 from framed.mqtt.topics import Topics
 from framed.web.api import STATUS_OF_CODE
 from framed.web.server import WebOptions, WebServer
@@ -110,7 +109,7 @@ def test_options_in_the_readme_exist() -> None:
     every = set().union(*OPTIONS.values())
     used = {option for text in CODE for option in re.findall(r"(?:^|\s)(--[a-z][a-z-]+)", text)}
 
-    assert used - {"--system", "--now"} <= every  # of useradd and systemctl
+    assert used - {"--system", "--user-group", "--now"} <= every  # of useradd and systemctl
 
 
 def test_keys_in_the_readme_exist() -> None:
@@ -121,12 +120,16 @@ def test_keys_in_the_readme_exist() -> None:
     assert used - {"config.yaml"} <= _keys(Config)
 
 
-def test_the_configuration_in_the_readme_is_a_valid_one() -> None:
-    written = re.search(r"^    mqtt:\n(?:    .*\n)+", README, re.M)
-    assert written
-    text = re.sub(r"^    ", "", written[0], flags=re.M).replace("!secret mqtt", "word")
+def test_the_configuration_in_the_readme_is_a_valid_one(tmp_path: Path) -> None:
+    blocks = re.findall(r"^    [a-z]+:\n(?:    .*\n)+", README, re.M)
+    (tmp_path / "secrets.yaml").write_text("mqtt: word\n")
+    (tmp_path / "config.yaml").write_text("".join(re.sub(r"^    ", "", block, flags=re.M) for block in blocks))
+    config = load(tmp_path / "config.yaml")
 
-    assert Config.model_validate(yaml.safe_load(text)).frames[0].id == "kitchen"
+    assert len(blocks) == 1
+    assert config.mqtt.password is not None
+    assert config.mqtt.password.get_secret_value() == "word"
+    assert [frame.id for frame in config.frames] == ["kitchen"]
 
 
 def test_topics_in_the_readme_exist() -> None:
