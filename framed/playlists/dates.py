@@ -76,7 +76,7 @@ class DateReader:
         return self._points.point(at)
 
     def read(self, at: int) -> Found | None:
-        found = self._this_day(at) or self._bounded(at) or self._between(at) or self._plain(at)
+        found = self._this_day(at) or self._beside(at) or self._bounded(at) or self._between(at) or self._plain(at)
         if found is None:
             return None
         if self._keys[found.end] == "'s":
@@ -131,6 +131,21 @@ class DateReader:
         if count and self._keys[count[1]] in {"year", "years"} and self._keys[count[1] + 1] == "ago":
             return count[1] + 2, min(count[0], 9000)
         return None
+
+    def _beside(self, at: int) -> Found | None:
+        """ "the week before Christmas 2020", "the day after Easter 2019"."""
+        k = self._keys
+        j = self._points.skip(at + 1 if k[at] in _LEADS else at, {"the"})
+        length = {"day": 1, "week": 7, "weekend": 7, "month": 30}.get(k[j])
+        if length is None or k[j + 1] not in {"before", "after"}:
+            return None
+        point = self._points.point(self._points.skip(j + 2, {"the"}))
+        days = point and (point.days or self._points.latest(point))
+        if point is None or not days:
+            return None
+        if k[j + 1] == "before":
+            return Found(point.end, days=[(days_later(days[0], -length), days_later(days[0], -1))])
+        return Found(point.end, days=[(days_later(days[1], 1), days_later(days[1], length))])
 
     def _bounded(self, at: int) -> Found | None:
         """ "since 2020", "before last summer", "older than five years"."""

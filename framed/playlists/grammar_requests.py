@@ -37,6 +37,7 @@ _ROOMS = frozenset(
         room, stairs"""
     )
 )
+_ORDERED = {"newest": "newest", "latest": "newest", "last": "newest", "oldest": "oldest", "earliest": "oldest"}
 _UNITS_S = {"second": 1, "sec": 1, "s": 1, "minute": 60, "min": 60, "hour": 3600, "hr": 3600, "h": 3600}
 _LONG_UNITS_S = {"day": 86_400, "week": 604_800}
 _CHANGES = frozenset(
@@ -297,6 +298,8 @@ def count(sentence: Sentence, at: int) -> Item | None:
         return None if sentence.photo_at(at + 1) else Item("count", at, best[1], number=best[0], text="best")
     if k[at] in {"first", "last"} and (some := number(k, at + 1)) and sentence.photo_near(some[1]):
         return Item("count", at, some[1], number=some[0], text="newest" if k[at] == "last" else "oldest")
+    if k[at] in _ORDERED and (some := number(k, at + 1)) and not sentence.plain_word(some[1]):
+        return Item("count", at, some[1], number=some[0], text=_ORDERED[k[at]])
     if k[at] in {"first", "last"} and sentence.photo_at(at + 1):
         singular = not k[at + 1].endswith("s")
         return Item("count", at, at + 1, number=int(singular), text="newest" if k[at] == "last" else "oldest")

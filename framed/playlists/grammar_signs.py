@@ -162,7 +162,9 @@ def _judged(sentence: Sentence, at: int) -> Item | None:
         key == "dark" and sentence.key(at - 1) == "too"
     ):
         return Item("blurry", at, at + 1, text=key)
-    if key in {"oldest", "earliest"} and sentence.photo_near(at + 1, 1):
+    if (key in {"oldest", "earliest"} and sentence.photo_near(at + 1, 1)) or (
+        key in {"old", "older"} and sentence.photo_at(at + 1)
+    ):
         return Item("sort", at, at + 1, text="oldest")
     if key in {"favourite", "favorite", "fave", "liked", "loved", "starred"} and (
         sentence.photo_near(at + 1, 1) or k[at + 1] in {"", "of", "from", "ones"}

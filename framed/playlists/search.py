@@ -120,6 +120,7 @@ class Searcher:
     def _without_meaning(self, connection: Connection, plan: QueryPlan, meaning: Meaning) -> Found | None:
         """Only where something definite is left to go by: a person, a place, a folder or a date."""
         definite = plan.people_all or plan.people_any or plan.places_any or plan.folders_any or plan.dates
+        definite = definite or plan.yearly or plan.seasons
         if not plan.semantic or not definite or plan.unknown_names or plan.unknown_places:
             return None
         bare = plan.model_copy(update={"semantic": "", "tags_any": []})

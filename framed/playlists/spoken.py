@@ -206,7 +206,8 @@ def _people(plan: QueryPlan) -> str:
             + (" and nobody else" if plan.only_people else "")
             + (f", {counted} in all" if counted else "")
         )
-    return f"with {counted}" if counted else "with people" if plan.some_people else ""
+    meant = "people" in plan.semantic.lower().split()
+    return f"with {counted}" if counted else "with people" if plan.some_people and not meant else ""
 
 
 def _where(plan: QueryPlan) -> list[str]:
