@@ -101,7 +101,7 @@ class MqttClient:
         self._sending = Sending(self._outbox, settings, on_refused=on_refused, on_trouble=self._note)
         self._tasks: list[asyncio.Task[None]] = []
         self._works: Version | None = None
-        self._connected = asyncio.Event()
+        self._connected = False
         self._since = datetime.now(UTC)
         self._connections = 0
         self._lost = 0
@@ -113,7 +113,7 @@ class MqttClient:
 
     @property
     def connected(self) -> bool:
-        return self._connected.is_set()
+        return self._connected
 
     @property
     def state(self) -> MqttState:
@@ -138,9 +138,6 @@ class MqttClient:
     def retained_topics(self) -> frozenset[str]:
         """The topics that may hold retained state of ours: kept by the app, so that a later run can clear them."""
         return frozenset(self._outbox.desired)
-
-    async def wait_connected(self) -> None:
-        await self._connected.wait()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -430,12 +427,9 @@ class MqttClient:
         return acknowledged
 
     def _set_connected(self, connected: bool) -> None:
-        if connected != self.connected:
+        if connected != self._connected:
             self._since = datetime.now(UTC)
-        if connected:
-            self._connected.set()
-        else:
-            self._connected.clear()
+        self._connected = connected
 
     async def _read(self, connection: Connection) -> None:
         async for incoming in connection.received():
