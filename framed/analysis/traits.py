@@ -2,8 +2,9 @@
 
 `data/traits.json` holds the categories, their labels and how each is said; a label's vector is the mean of all its
 sentences (a prompt ensemble). Within a category the labels compete by softmax at the model's own temperature; one that
-is not clearly ahead is left unsaid. What is known of a photo without any such model (its colours, its shape, how many
-faces it has) are traits too, and kept apart: no label is named like one of them.
+is not clearly ahead is left unsaid, and so is one that is no nearer than what the library surely does not show comes by
+chance, which is measured for each model. What is known of a photo without any such model (its colours, its shape, how
+many faces it has) are traits too, and kept apart: no label is named like one of them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from framed.analysis import tag_words
+from framed.analysis.never_there import NEVER_THERE
 
 Vectors = NDArray[np.float32]
 
@@ -34,6 +37,12 @@ TAG_THRESHOLD = 0.25
 """A tag's share of the softmax over all tags. Chance gives it a thousandth; several true ones share what there is."""
 MOST_TAGS = 6
 TAG_PROMPT = "a photo of {}"
+TAGS = "tags"
+ENOUGH = 50
+"""Photos from which on a library says what a model makes of nothing; until then only the shares above count."""
+_RARELY = 0.9
+"""The share of photos to which the nearest of the prompts that are never there is less near than the line."""
+_NO_LINE = -2.0
 
 DARK, BRIGHT = 0.32, 0.72
 MUTED, VIVID = 0.12, 0.45
@@ -165,6 +174,7 @@ def _ensemble() -> _Ensemble:
             for label in category.labels.values()
         ]
     groups += [[TAG_PROMPT.format(name)] for name in tag_names()]
+    groups += [[prompt, TAG_PROMPT.format(prompt)] for prompt in NEVER_THERE]
     return _Ensemble(tuple(text for group in groups for text in group), tuple(len(group) for group in groups))
 
 
@@ -209,38 +219,55 @@ class Sentences:
             raise ValueError("these are the vectors of other sentences")
         return cls(rows.astype(np.float32))
 
-    def of(self, picture: Vectors) -> Traits:
-        """The traits and tags of one picture's unit vector (D,)."""
-        likeness = self._rows @ picture
+    def lines(self, sample: Vectors) -> dict[str, float]:
+        """How much nearer than to what any picture is a picture must be to a label of each category, or to a tag, for
+        this model: measured by pictures of the library (N, D). Of as many prompts as there are labels, none of which it
+        shows, the nearest may be that near by chance."""
+        near = sample @ self._rows[-len(NEVER_THERE) :].T - (sample @ self._rows[0])[:, None]
+        counts = {trait: len(category.labels) for trait, category in trait_words().categories.items()}
+        counts[TAGS] = len(NEVER_THERE)
+        return {
+            name: round(float(np.quantile(near[:, :count].max(axis=1), _RARELY)), 4) for name, count in counts.items()
+        }
+
+    def of(self, picture: Vectors, lines: Mapping[str, float] = MappingProxyType({})) -> Traits:
+        """The traits and tags of one picture's unit vector (D,). `lines` are those measured."""
+        likeness = (self._rows @ picture)[: -len(NEVER_THERE)]
         words = trait_words()
         nothing, at = float(likeness[0]), 1
         traits = Traits()
         for trait, category in words.categories.items():
             end = at + len(category.labels)
-            chosen = _chosen(likeness[at:end], nothing, list(category.labels), category.threshold)
+            names, line = list(category.labels), nothing + lines.get(trait, _NO_LINE)
+            chosen = _chosen(likeness[at:end], nothing, names, category.threshold, line)
             traits.found.extend((trait, name, score) for name, score in chosen)
             if not chosen:
                 traits.unsure.append(trait)
             at = end
-        traits.tags.extend(_tags(likeness[at:], nothing))
+        traits.tags.extend(_tags(likeness[at:], nothing, nothing + lines.get(TAGS, _NO_LINE)))
         return traits
 
 
-def _chosen(likeness: Vectors, nothing: float, names: list[str], threshold: float) -> list[tuple[str, float]]:
+def _chosen(
+    likeness: Vectors, nothing: float, names: list[str], threshold: float, line: float
+) -> list[tuple[str, float]]:
     shares = _softmax(np.append(likeness, nothing))[:-1]
     order = np.argsort(-shares, kind="stable")[:MOST_LABELS]
     first = float(shares[order[0]])
     if first < threshold:
         return []
     return [
-        (names[at], round(float(shares[at]), 3)) for at in order if shares[at] >= max(SECOND * first, threshold / 2)
+        (names[at], round(float(shares[at]), 3))
+        for at in order
+        if shares[at] >= max(SECOND * first, threshold / 2) and likeness[at] >= line
     ]
 
 
-def _tags(likeness: Vectors, nothing: float) -> list[tuple[str, float]]:
+def _tags(likeness: Vectors, nothing: float, line: float) -> list[tuple[str, float]]:
     """A wide word gets what its narrower ones have together: a pug and a terrier are a dog, whichever it is."""
     names = tag_names()
-    shares = dict(zip(names, _softmax(np.append(likeness, nothing))[:-1].tolist(), strict=True))
+    own = np.where(likeness >= line, _softmax(np.append(likeness, nothing))[:-1], 0.0)
+    shares = dict(zip(names, own.tolist(), strict=True))
     sums = dict(shares)
     for name, share in shares.items():
         for wider in tag_words.wider(name):

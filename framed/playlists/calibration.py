@@ -31,41 +31,6 @@ _LEAST, _MOST = 3.0, 8.0
 _MORE = 1.0  # deviations more where other photos hold the very words
 _MORE_COSINE = 1.15
 
-NEVER_THERE = (
-    "an electron microscope image of a virus",
-    "a diagram of a mitochondrion",
-    "a weather radar map of a hurricane",
-    "the control room of a nuclear reactor",
-    "an open heart surgery in an operating theatre",
-    "a cuneiform clay tablet",
-    "an x-ray of a human knee",
-    "a stock exchange trading floor",
-    "the inside of a steel mill with molten metal",
-    "a deep sea anglerfish",
-    "an astronaut walking on the moon",
-    "a submarine surfacing through arctic ice",
-    "a printed circuit board under a microscope",
-    "a volcano erupting at night with lava",
-    "a sumo wrestling match",
-    "a medieval battle with knights",
-    "a wind tunnel with a model aeroplane",
-    "a fossil of a trilobite",
-    "a herd of wildebeest crossing a river",
-    "an oil drilling platform in a storm",
-    "a genome sequencing chart",
-    "a bullfight in an arena",
-    "a satellite in orbit above the earth",
-    "a coal mine shaft with miners",
-    "a telescope image of a spiral galaxy",
-    "a courtroom sketch of a trial",
-    "a tank on a battlefield",
-    "a parliament in session",
-    "a penguin colony in Antarctica",
-    "a page of sheet music for an orchestra",
-    "a chemical plant at dusk",
-    "an airport control tower's radar screen",
-)
-
 
 class Calibration(BaseModel):
     """What was measured; kept with the model. `null` is the mean of the prompts' vectors, float16 in base64."""

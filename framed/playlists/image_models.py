@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import structlog
 
+from framed.analysis.never_there import NEVER_THERE
 from framed.background import end_tasks
 from framed.bus import Bus
 from framed.errors import FramedError, Unavailable
@@ -21,7 +22,7 @@ from framed.models.base import Compute
 from framed.models.catalogue import choose
 from framed.models.openclip_profiles import PROFILES, by_model
 from framed.playlists.ask import query_vectors
-from framed.playlists.calibration import ENOUGH, NEVER_THERE, Calibration, calibrate, combined, phrased, sample_of
+from framed.playlists.calibration import ENOUGH, Calibration, calibrate, combined, phrased, sample_of
 from framed.playlists.index import ImageSpace, LibraryIndex
 from framed.store import image_model as rows
 from framed.store import photos as photo_rows

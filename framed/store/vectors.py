@@ -83,5 +83,13 @@ def count(connection: Connection, name: str) -> int:
     return int(connection.execute(query).scalar() or 0)
 
 
+def sample(connection: Connection, name: str, most: int) -> NDArray[np.float32]:
+    """At most so many vectors of a model (N × dim), evenly from its first photo to its newest."""
+    query = select(vectors.c.photo_id).join(vector_models).where(vector_models.c.name == name)
+    ids = np.array(connection.execute(query.order_by(vectors.c.photo_id)).scalars().all(), np.int64)
+    chosen = ids[np.unique(np.linspace(0, len(ids) - 1, min(len(ids), most)).astype(np.int64))] if len(ids) else ids
+    return get(connection, name, chosen.tolist())[1]
+
+
 def drop_model(connection: Connection, name: str) -> None:
     connection.execute(delete(vector_models).where(vector_models.c.name == name))

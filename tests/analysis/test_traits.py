@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import select
 
 from framed.analysis import traits
 from framed.analysis.describe import DescriptionFacts, describe
+from framed.analysis.never_there import NEVER_THERE
 from framed.analysis.steps.traits import TraitsStep
 from framed.analysis.traits import MEASURED_VALUES, Sentences, of_facts, search_words, sentences, tag_names, trait_words
 from framed.errors import Unavailable
@@ -19,7 +21,8 @@ from framed.store import photos as rows
 from framed.store import settings, vectors
 from framed.store import traits as store
 from framed.store.database import Database
-from framed.store.photos import PhotoWork
+from framed.store.photos import PhotoWork, StepRow
+from framed.store.tables import photo_steps
 
 DIM = 2048
 
@@ -32,6 +35,7 @@ def spoken() -> np.ndarray:
     for category in words.categories.values():
         groups += [[""] * (len(category.prompts) * len(each.said)) for each in category.labels.values()]
     groups += [[""] for _ in tag_names()]
+    groups += [["", ""] for _ in NEVER_THERE]
     for label, group in enumerate(groups):
         found += [label] * len(group)
     return np.eye(DIM, dtype=np.float32)[found]
@@ -147,6 +151,32 @@ def test_a_label_is_found_by_what_else_people_call_it() -> None:
     assert {"calm", "serene", "harbour"} <= set(text.split())
 
 
+def never(number: int) -> np.ndarray:
+    """The direction of a prompt that no household has pictures of."""
+    return spoken()[2 * (number - len(NEVER_THERE))]
+
+
+def test_a_model_that_is_near_to_what_cannot_be_there_must_be_surer_of_what_is_there(said: Sentences) -> None:
+    """Pictures of this library are a little like a prompt that none of them shows: no more than that is chance."""
+    random = np.random.default_rng(3)
+    background = np.eye(DIM, dtype=np.float32)[0]
+    library = [
+        unit(background + random.uniform(1.05, 1.15) * never(number % len(NEVER_THERE))) for number in range(200)
+    ]
+    little = unit(background + 1.1 * direction("mood", "calm") + 1.1 * direction("tags", "cat"))
+    much = unit(background + 2.0 * direction("mood", "calm") + 2.0 * direction("tags", "cat"))
+
+    lines = said.lines(np.stack(library))
+
+    assert ("mood", "calm") in [pair[:2] for pair in said.of(little).found]
+    assert said.of(little).tags
+    assert "mood" in said.of(little, lines).unsure
+    assert said.of(little, lines).tags == []
+    assert ("mood", "calm") in [pair[:2] for pair in said.of(much, lines).found]
+    assert "cat" in dict(said.of(much, lines).tags)
+    assert lines["mood"] <= lines["scene"], "of more labels one is near by chance more easily"
+
+
 # -- the step --------------------------------------------------------------------------------------------------------
 
 
@@ -177,8 +207,9 @@ def weights_are_here() -> None:
     weights.write_manifest(FAST.weights, "test", {})
 
 
-async def taken_in(database: Database, vector: np.ndarray) -> PhotoWork:
-    photo_id, uid, _ = await database.write(lambda c: rows.intake(c, b"\1" * 32, {}))
+async def taken_in(database: Database, vector: np.ndarray, number: int = 1) -> PhotoWork:
+    photo_id, uid, _ = await database.write(lambda c: rows.intake(c, bytes([number]) * 32, {}))
+    await database.write(lambda c: rows.set_values(c, photo_id, {"state": "completed"}))
     await database.write(lambda c: vectors.put(c, FAST.model_id, [(photo_id, vector)]))
     return PhotoWork(id=photo_id, uid=uid, steps={}, results={})
 
@@ -205,6 +236,34 @@ async def test_the_step_stores_traits_and_tags_and_asks_for_the_sentences_once(d
     [second] = await TraitsStep(database, model, "openclip-fast").run([again])  # type: ignore[arg-type]
     assert len(model.asked) == asked, "a restart takes them from the database"
     assert second.refresh == (), "nothing new is said, so nothing is described again"
+
+
+async def test_what_chance_makes_is_measured_once_the_library_is_large_enough_and_when_it_has_doubled(
+    database: Database,
+) -> None:
+    weights_are_here()
+    step = TraitsStep(database, Model(), "openclip-fast")  # type: ignore[arg-type]
+    small = [await taken_in(database, unit(np.eye(DIM)[0] + direction("mood", "calm")), number) for number in range(49)]
+    [first, *_] = await step.run(small)
+    assert await database.read(lambda c: settings.get(c, "traits.lines")) is None
+    done = StepRow("traits", 1, "completed", first.result)
+    await database.write(lambda c: [rows.set_steps(c, photo.id, [done]) for photo in small])
+
+    near = [unit(np.eye(DIM)[0] + 2 * never(number)) for number in range(20)]
+    more = [await taken_in(database, vector, 100 + number) for number, vector in enumerate(near)]
+    await step.run(more)
+
+    kept = await database.read(lambda c: settings.get(c, "traits.lines"))
+    assert kept["photos"] == 69
+    assert kept["lines"].keys() == {*trait_words().categories, "tags"}
+    undone = select(photo_steps.c.photo_id).where(photo_steps.c.step == "traits", photo_steps.c.version == 0)
+    again = await database.read(lambda c: set(c.execute(undone).scalars()))
+    assert again == {photo.id for photo in small}, "they were judged by other lines"
+    assert (await TraitsStep(database, Model(), "openclip-fast").run(small))[0].result == {  # type: ignore[arg-type]
+        **first.result,
+        "traits": [],
+        "unsure": list(trait_words().categories),
+    }
 
 
 async def test_other_sentences_are_asked_for_anew(database: Database) -> None:
