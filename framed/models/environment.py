@@ -1,4 +1,4 @@
-"""Makes a Python environment of a backend's own, with uv where it is at hand, else with venv and pip.
+"""Makes a Python environment of a backend's own, with uv where it is at hand, else with venv and framed's own pip.
 
 Only wheels are taken: nothing that is downloaded runs while it is installed. framed itself imports nothing of it.
 """
@@ -105,8 +105,9 @@ def _commands(uv: str, at: Path, wanted: Environment, source: Sequence[str]) -> 
         install = [uv, "pip", "install", "--quiet", "--python", python, "--compile-bytecode"]
         again = ["--reinstall"]
     else:
-        made = [sys.executable, "-m", "venv", str(at)]
-        install = [python, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
+        made = [sys.executable, "-m", "venv", "--without-pip", str(at)]  # its own pip would take longest of all
+        install = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-input"]
+        install += ["--disable-pip-version-check"]
         again = ["--force-reinstall"]
     install += ["--only-binary", ":all:", *source]
     commands = [made, [*install, *wanted.packages]]
@@ -144,8 +145,8 @@ async def _run(command: Sequence[str], folder: Path, over: Mapping[str, str] | N
 
 
 def _sentence(what: str, said: str) -> str:
-    if "ensurepip is not available" in said:
-        return f"{what} needs an environment of its own, and this Python cannot make one: pip install uv"
+    if "No module named pip" in said:
+        return f"{what} needs an environment of its own. To make one, install uv: https://docs.astral.sh/uv"
     if _UNREACHABLE.search(said):
         return (
             f"{what} could not be installed: the package index cannot be reached. What has come is kept for the next"
