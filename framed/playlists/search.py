@@ -119,8 +119,8 @@ class Searcher:
 
     def _without_meaning(self, connection: Connection, plan: QueryPlan, meaning: Meaning) -> Found | None:
         """Only where something definite is left to go by: a person, a place, a folder or a date."""
-        definite = plan.people_all or plan.people_any or plan.places_any or plan.folders_any or plan.dates
-        definite = definite or plan.yearly or plan.seasons
+        who_or_where = plan.people_all or plan.people_any or plan.places_any or plan.folders_any
+        definite = bool(who_or_where or plan.dates or plan.yearly or plan.seasons)
         if not plan.semantic or not definite or plan.unknown_names or plan.unknown_places:
             return None
         bare = plan.model_copy(update={"semantic": "", "tags_any": []})
