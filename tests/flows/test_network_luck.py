@@ -19,7 +19,7 @@ from framed.app import App
 from framed.config import load
 from framed.mqtt.mosquitto import mosquitto_hash
 from tests.broker_fixtures import Mosquitto, Peer, free_port, retained
-from tests.flows.conftest import analysed, settings, until, write_photo
+from tests.flows.conftest import UNSEEING, analysed, settings, until, write_photo
 from tests.flows.line import Line
 
 pytestmark = [
@@ -78,7 +78,7 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House
     with Mosquitto(home, "allow_anonymous true", f"message_size_limit {LARGEST}") as broker:
         async with Line(broker.port) as line, aiohttp.ClientSession() as http:
             config = settings(home, album)
-            config["mqtt"] = {"host": "127.0.0.1", "port": line.port, "keepalive": KEEPALIVE_S}
+            config |= {"models": UNSEEING, "mqtt": {"host": "127.0.0.1", "port": line.port, "keepalive": KEEPALIVE_S}}
             async with App(load(None, config)) as app:
                 yield House(app, broker, line, http)
 
@@ -91,7 +91,7 @@ async def test_a_broker_that_was_gone_and_comes_back_empty_has_everything_again_
     await house.connected(False)
 
     await analysed(house.app, 4)
-    answer = await house.call("ask", text="a cat on the kitchen frame")
+    answer = await house.call("ask", text="photos from 11 July 2019 on the kitchen frame")
     health = await house.call("health")
     house.line.refusing = True
     house.line.cut()
@@ -248,7 +248,7 @@ async def test_without_mosquitto_the_packaged_broker_does_the_job_and_its_limits
     home = tmp_path_factory.mktemp("trial")
     write_photo("chelsea.png", home / "photos" / "cat.jpg", taken="2019:07:14 10:00:00")
     config = settings(home, home / "photos")
-    config["mqtt"] = {"port": free_port(2), "broker": "iotcore"}
+    config |= {"models": UNSEEING, "mqtt": {"port": free_port(2), "broker": "iotcore"}}
     with capture_logs() as logs:
         async with App(load(None, config)) as app:
             await connected(app)
@@ -260,7 +260,7 @@ async def test_without_mosquitto_the_packaged_broker_does_the_job_and_its_limits
                 Peer(app.endpoint.port, "framed/#", five=False, **login) as old,
                 Peer(app.endpoint.port_v5 or 0, "framed/frame/kitchen/show", **login) as new,
             ):
-                await old.publish("framed/request/ask", '{"text": "cats on the kitchen frame", "transaction": "t1"}')
+                await old.publish("framed/request/ask", '{"text": "photos on the kitchen frame", "transaction": "t1"}')
                 answer = json.loads((await old.wait_for("framed/response/ask")).payload)
                 assert answer["status"] == "ok", answer
                 shown = answer["data"]["items"][0]["photo"]

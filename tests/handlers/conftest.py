@@ -123,6 +123,7 @@ async def home(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Home]:
         "http": {"host": "127.0.0.1", "port": 0},
         "mqtt": {"port": free_port()},
         "compute": {"cpu_hosts": 1},
+        "models": {"ocr": "off", "faces": "off"},  # the slow looks; no handler's test is about them
         "frames": [
             {"id": "kitchen", "width": 320, "height": 240},
             {"id": "hall", "width": 240, "height": 320, "filter": "no cats"},
