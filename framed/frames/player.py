@@ -384,6 +384,7 @@ class Player:
                 next_at=next_at,
                 show=payload,
             )
+            rows.touch_render(connection, picture["key"])
             if not again:
                 rows.note_shown(connection, frame.id, card["id"], playlist_id)
             return payload

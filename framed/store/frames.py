@@ -119,6 +119,11 @@ def keep_render(connection: Connection, key: str, **values: Any) -> None:
     connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_={**values, "used_at": time.time()}))
 
 
+def touch_render(connection: Connection, key: str) -> None:
+    """It is shown: it leaves later than those that were not for longer."""
+    connection.execute(update(renders).where(renders.c.key == key).values(used_at=time.time()))
+
+
 def forget_render(connection: Connection, key: str) -> None:
     connection.execute(delete(renders).where(renders.c.key == key))
 
@@ -129,7 +134,8 @@ def oldest_renders(connection: Connection, over_bytes: int) -> list[RowMapping]:
     if total <= over_bytes:
         return []
     on_panels = select(frame_states.c.sha256).where(frame_states.c.sha256.is_not(None))
-    query = select(renders).where(renders.c.sha256.not_in(on_panels.scalar_subquery())).order_by(renders.c.used_at)
+    needed = select(renders.c.key, renders.c.sha256, renders.c.ext, renders.c.bytes)  # thumbnails would fill the memory
+    query = needed.where(renders.c.sha256.not_in(on_panels.scalar_subquery())).order_by(renders.c.used_at)
     chosen = []
     for row in connection.execute(query.limit(2000)).mappings():
         if total <= over_bytes * 0.9:
