@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -32,7 +31,7 @@ _FILES = ("inference.onnx", "inference.yml")
 
 
 class PaddleOcr(TextLook):
-    """Its PP-OCRv6 medium reads what the small of RapidOCR reads, and more surely: four times the parameters."""
+    """Its PP-OCRv6 medium has 4.5 times the parameters of the small that RapidOCR has, and knows the same scripts."""
 
     name: ClassVar[str] = "paddleocr"
     host: ClassVar[HostKind] = "apart"
@@ -45,9 +44,9 @@ class PaddleOcr(TextLook):
 
     def load(self, options: dict[str, Any], device: str) -> None:
         home = weights.path(WEIGHTS)
-        # It would look for model hubs, and keep a folder in the owner's home.
+        # It would look for model hubs, and keep its locks in the owner's home.
         os.environ["PADDLE_PDX_DISABLE_MODEL_SOURCE_CHECK"] = "True"
-        os.environ["PADDLE_PDX_CACHE_HOME"] = tempfile.mkdtemp(prefix="framed-paddleocr-")
+        os.environ["PADDLE_PDX_CACHE_HOME"] = str(home / weights.ENVIRONMENT / "cache")
         from paddleocr import PaddleOCR, TextDetection
 
         super().load(options, device)
