@@ -6,7 +6,7 @@ from framed.playlists.grammar_sentence import Item, Sentence
 from framed.playlists.grammar_words import PHOTO_WORDS, PREPOSITIONS, phrases
 from framed.playlists.plan import FollowUp
 
-_AFTER = frozenset("please pls now thanks then instead thank you again for me us".split())
+_AFTER = frozenset("please pls now thanks then instead thank you again for me us the slideshow playlist".split())
 _BEFORE = frozenset({"filler", "function", "comma", "frame", "negator"})
 _ONE = frozenset({"one", "ones"})
 _LONGEST = 10
@@ -22,7 +22,8 @@ def _whole(value: FollowUp, listed: str) -> None:
 _whole(
     "next",
     """next, next one, the next, the next one, another, another one, something else, something different, anything else,
-    a different one, different one, some other one, other one, a new one, skip, skip it, change, change it, change the
+    a different one, different one, some other one, other one, a new one, skip, skip it, skip to the next one,
+    go to the next one, on to the next one, change, change it, change the
     one, boring""",
 )
 _whole("previous", "previous, previous one, the previous one, back, go back, one back, back one, the one before")
@@ -45,7 +46,9 @@ _whole(
     where is it, where was it, where was it taken, where is it from, where are we, when is it, when was it, when was it
     taken, when is it from, who is it, whos it, who are they, who is in it, who is on it, who are it, who are it people,
     tell me about it, tell me more, tell me more about it, why it, why do i see it, why am i seeing it, why is it here,
-    what is it about, who is in the one, who is on the one""",
+    what is it about, what is it place, what place is it, which
+    place is it, who is it in the one, who is it on the one, whos it in the one, who is in the one,
+    who is on the one""",
 )
 
 
@@ -77,7 +80,7 @@ def _plainly(sentence: Sentence, at: int) -> tuple[list[str], list[int]]:
             said.append("it")
             at += pictured
         else:
-            said.append("one" if key in PHOTO_WORDS else key)
+            said.append("one" if key in PHOTO_WORDS else "is" if key == "'s" else key)
         at += 1
         ends.append(at)
     return said, ends
