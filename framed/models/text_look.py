@@ -28,7 +28,7 @@ READ_PX = 960
 FINE_PX = 2000
 SURE = 0.75
 """Lines under it were noise: letters that a texture resembles, or that a reader makes of a script it does not know
-(Armenian, Georgian and Cyrillic signs had up to 0.72, Hebrew more). Of 140 true lines in 45 photos two had less."""
+(Armenian, Georgian and Cyrillic signs had up to 0.72, Hebrew more). Of 115 lines in 45 photos two had less."""
 _MARGIN = 0.08
 """Shares of the picture around the lines of the first reading: smaller print stands beside larger."""
 _MOST_LINES = 300
