@@ -306,20 +306,20 @@ async def tap(page: Page, selector: str) -> None:
     await page.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
 
 
-async def test_hundreds_of_pictures_leave_no_trace_in_the_page(house: House, page: Page) -> None:
+async def test_a_hundred_pictures_leave_no_trace_in_the_page(house: House, page: Page) -> None:
     await turn(page, house, 20)
     before = await page.memory()
-    await turn(page, house, 200)
+    await turn(page, house, 100)
 
     async def let_go() -> Any:
-        """What the last fade holds is let go when it is over; a leak of 200 pictures is not."""
+        """What the last fade holds is let go when it is over; a leak of 100 pictures is not."""
         found = await page.memory()
-        return found if found["Nodes"] <= before["Nodes"] + 10 else None
+        return found if found["Nodes"] <= before["Nodes"] + 5 else None
 
     after = await until(let_go)
     assert await page.evaluate("document.querySelectorAll('.layer[src]').length") <= 2
     assert await page.evaluate("document.images.length") == 2
-    assert after["Nodes"] <= before["Nodes"] + 10
+    assert after["Nodes"] <= before["Nodes"] + 5
     assert after["JSEventListeners"] <= before["JSEventListeners"] + 2
     assert after["JSHeapUsedSize"] <= before["JSHeapUsedSize"] * 1.25
 
