@@ -35,8 +35,8 @@ from tests.flows.processes import (
 pytestmark = [pytest.mark.models, pytest.mark.broker, pytest.mark.timeout(300)]
 
 PHOTOS = 20
-QUICK = {"ocr": "off", "faces": "off"}
-"""The slow looks are left out: likeness and traits are late steps enough to be killed in."""
+LATE = ("faces", "ocr")
+"""The deeper looks; these pictures are small and hold no text, so that they cost little."""
 SHOW = "framed/frame/wall/show"
 Rows = dict[tuple[int, str], tuple[Any, ...]]
 
@@ -55,12 +55,18 @@ class House:
         return {(photo, step): tuple(rest) for photo, step, *rest in self.home.rows(STEP_ROWS)}
 
     def complete(self) -> bool:
-        return bool(self.home.value("select count(*) from photos where state = 'completed'") == PHOTOS)
+        whole = self.home.value("select count(*) from photos where state = 'completed'") == PHOTOS
+        return whole and all(looked(self.home, step) == PHOTOS for step in LATE)
 
     def start(self) -> Daemon:
         self.daemon = daemon = self.home.start().up()
         until(lambda: daemon.ask("health")["data"]["mqtt"]["connected"])
         return daemon
+
+
+def looked(home: Home, step: str) -> int:
+    """How many photos have had a deeper look."""
+    return int(home.value("select count(*) from photo_steps where step = ? and version > 0", step) or 0)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +75,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     write_photos(folder / "photos", PHOTOS, edge=400)
     wall = {"id": "wall", "width": 1600, "height": 1200, "palette": "spectra6", "interval_s": 86_400}
     with Mosquitto(folder) as broker, Watcher(broker.port, "framed/#") as watcher:
-        home = Home.at(folder, {"host": "127.0.0.1", "port": broker.port}, frames=[wall], models=QUICK)
+        home = Home.at(folder, {"host": "127.0.0.1", "port": broker.port}, frames=[wall])
         house = House(home, broker.port, watcher)
         yield house
         house.daemon.end()
@@ -90,7 +96,8 @@ class Indexed:
 
 @pytest.fixture(scope="module")
 def indexed(house: House) -> Indexed:
-    """Three kills and one clean stop at random points of one import, each in a run of its own; then it may finish."""
+    """A kill and a clean stop at random points of one import, kills while it looks for faces and reads text, each in a
+    run of its own; then it may finish."""
     home, chance = house.home, random.Random()
 
     def further(steps: int) -> Any:
@@ -98,9 +105,8 @@ def indexed(house: House) -> Indexed:
         return lambda: (home.value("select count(*) from photo_steps") or 0) >= wanted
 
     kills = []
-    for _ in range(3):
-        with home.start() as daemon:
-            kills.append(kill_when(daemon, further(chance.randint(1, PHOTOS * 3))))
+    with home.start() as daemon:
+        kills.append(kill_when(daemon, further(chance.randint(1, PHOTOS * 3))))
     with running(home) as daemon:
         until(further(1), 60)
         daemon.ask("frame/cmd", frame="wall", action="refresh")
@@ -108,6 +114,9 @@ def indexed(house: House) -> Indexed:
         stop_orphans = daemon.orphans(0.5)
         status = retained_now(house.port, "framed/status")
     kills.append(Killed(house.rows(), "ok", stop_orphans))
+    for step in LATE:
+        with home.start() as daemon:
+            kills.append(kill_when(daemon, lambda step=step: looked(home, step)))  # type: ignore[misc]
     house.start()
     until(house.complete, 200)
     rows = house.rows()
@@ -118,6 +127,13 @@ def indexed(house: House) -> Indexed:
 def test_every_photo_is_complete_after_kills_during_indexing(indexed: Indexed) -> None:
     assert indexed.states == [("completed", PHOTOS)]
     assert {state for _, state, _, _ in indexed.rows.values()} <= {"completed", "skipped"}
+
+
+def test_kills_land_amid_the_deeper_looks(indexed: Indexed) -> None:
+    done = [sum(step == look for _, step in kill.rows) for look, kill in zip(LATE, indexed.kills[2:], strict=True)]
+
+    assert done[0] > 0  # so small pictures are through with faces in moments, and the kill may come a step later
+    assert 0 < done[1] < PHOTOS
 
 
 def test_nothing_is_analysed_twice_but_what_was_in_flight(indexed: Indexed) -> None:
@@ -163,7 +179,8 @@ class Worked:
 
 @pytest.fixture(scope="module")
 def worked(house: House, indexed: Indexed) -> Worked:
-    """A long job: first a compute host is killed under it, then the daemon; then the same request comes once more."""
+    """A long job: first a compute host is killed under it, then the daemon; then the same request comes once more.
+    The deeper looks are asked for by it too, and taken when it is through."""
     home, watcher = house.home, house.watcher
 
     def redone() -> int:
@@ -233,7 +250,14 @@ def test_a_job_that_goes_on_does_nothing_again(worked: Worked) -> None:
     assert done
     assert len(done) < len(worked.after)
     assert {key: worked.after[key] for key in done} == done
-    assert {attempts for _, _, attempts, _ in worked.after.values()} == {1}
+    assert {attempts for (_, step), (_, _, attempts, _) in worked.after.items() if step not in LATE} == {1}
+
+
+def test_deeper_looks_that_were_asked_anew_are_so_after_a_kill(worked: Worked) -> None:
+    asked = {key: row for key, row in worked.after.items() if key[1] in LATE and row[3] < worked.since}
+
+    assert asked
+    assert {(version, state) for version, state, _, _ in asked.values()} == {(0, "completed")}
 
 
 # -- a picture -------------------------------------------------------------------------------------------------------
@@ -314,7 +338,7 @@ def test_of_two_daemons_with_one_id_the_loser_says_what_to_do_and_keeps_away(
     house: House, rendered: Rendered, tmp_path: Path
 ) -> None:
     (tmp_path / "photos").mkdir()
-    other = Home.at(tmp_path, {"host": "127.0.0.1", "port": house.port}, models=QUICK)
+    other = Home.at(tmp_path, {"host": "127.0.0.1", "port": house.port})
     with running(other) as two:
         pair = (house.daemon, two)
 
