@@ -205,7 +205,7 @@ def folder(model: Any, top: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path)
-    parser.add_argument("--backend", default="auto")
+    parser.add_argument("--backend", default="rapidocr", help="one that runs in this very Python")
     given = parser.parse_args()
     chosen = choose("ocr", given.backend)
     model = backend_class(PACKAGED.entry("ocr", chosen.backend).where)()
