@@ -91,6 +91,14 @@ async def test_a_wanted_tagger_without_weights_leaves_the_photo_for_later(
     assert "framed models pull ramplus" in (outcome.problem or "")
 
 
+async def test_a_tagger_that_is_off_leaves_the_photo_complete_and_another_takes_it_up() -> None:
+    compute = TwoTaggers()
+    [outcome] = await step(compute, "off").run([PHOTO])
+    assert (outcome.state, compute.asked) == ("skipped", [])
+    assert outcome.result is not None
+    assert outcome.result["backend"] == "off", "renewal looks for what another backend than the new one did"
+
+
 def test_a_caption_says_things_and_people_and_no_odd_words() -> None:
     facts = DescriptionFacts(tags=[("event", 0.99), ("man", 0.95), ("tourist attraction", 0.95), ("beach", 0.9)])
     said = describe(facts)

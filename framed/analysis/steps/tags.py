@@ -38,6 +38,8 @@ class TagsStep(BatchStep):
         self._backend = backend
 
     async def run(self, photos: Sequence[PhotoWork]) -> list[Outcome]:
+        if self._backend == "off":  # named, so that another backend takes these photos up
+            return [Outcome("skipped", {"tags": [], "backend": "off"}) for _ in photos]
         try:
             backend = choose("tags", self._backend).backend
             paths = [str(await self._previews.ensure(photo)).encode() for photo in photos]
