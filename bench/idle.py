@@ -71,9 +71,7 @@ async def fill(top: Path, count: int) -> None:
     database = Database(top / "data" / "framed.db")
     await database.start()
     settings = LibrarySettings(roots=[Root(path=str(top / "photos"))])
-    scanner = Scanner(
-        database=database, settings=settings, suffixes=frozenset({".jpg"}), emit=lambda event: None, steps=list(STEPS)
-    )
+    scanner = Scanner(database=database, settings=settings, suffixes=frozenset({".jpg"}), emit=lambda event: None)
     await scanner.scan(full=True)
     await database.write(rows)
     await database.close()
