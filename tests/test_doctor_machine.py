@@ -179,7 +179,7 @@ def findings(
         ({"NeedDaemonReload": "yes"}, "note", "still has the old one", "sudo systemctl daemon-reload"),
         ({"LoadState": "masked"}, "wrong", "nothing can start it", "sudo systemctl unmask framed"),
         ({"LoadState": "bad-setting", "FragmentPath": "/x"}, "wrong", "cannot read", "systemd-analyze verify /x"),
-        ({"User": "nobody-of-this-name"}, "wrong", "no such user", "sudo useradd --system --user-group nobody-of-this-name"),
+        ({"User": "nobody-here"}, "wrong", "no such user", "sudo useradd --system --user-group nobody-here"),
     ],
 )
 def test_a_service_is_judged_by_what_systemd_says_of_it(

@@ -84,6 +84,8 @@ class Topics:
         self.event = f"{base}/event"
         self.log = f"{base}/log"
         self.reply = f"{base}/reply"
+        self.art_state = f"{base}/art/state"
+        self.art_thumb = f"{base}/art/thumb"
         self.playlists = f"{base}/playlists"
 
     def request(self, verb: str) -> str:

@@ -238,7 +238,11 @@ async def test_a_step_whose_backend_is_away_rests_alone_and_says_why(shelf: Shel
     await shelf.photos(*range(1, 7))
     remote, other = Fake("remote", away_until([])), Fake("other")
     late = await shelf.start(remote, other)
-    await until(lambda: sum(other.seen.values()) == 6)
+
+    async def done() -> bool:
+        return len(await shelf.states("other")) == 6
+
+    await until(done)
 
     assert len(remote.batches) == 1  # not photo by photo: it is no photo's fault
     assert await shelf.states("remote") == {}

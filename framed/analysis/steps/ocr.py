@@ -14,7 +14,7 @@ _MOST_CHARACTERS = 4_000
 
 class OcrStep(PreviewLook):
     name = "ocr"
-    version = 1
+    version = 2
     batch = 8
     timeout_s = (180.0, 0.0)
 
