@@ -82,6 +82,7 @@ class LateSteps:
         self._woken = asyncio.Event()
         self._after: dict[str, int] = {}  # the id up to which no photo lacks the step, but for these
         self._again: defaultdict[str, set[int]] = defaultdict(set)
+        self._sent_back = 0  # how often; what was read before it is no reason to go past a photo
         self._whole_at = time.monotonic()
         self._rests: dict[str, tuple[float, str]] = {}  # until when, and why
         self._each_s: dict[str, float] = {}
@@ -99,6 +100,7 @@ class LateSteps:
             self._after.clear()
             self._again.clear()
             self._rests.clear()
+            self._sent_back += 1
         else:
             for step in self.steps:
                 self._look_at(step.name, [photo_id])
@@ -161,8 +163,9 @@ class LateSteps:
 
     def _look_at(self, name: str, ids: Sequence[int]) -> None:
         """Photos that were passed are remembered one by one: going back would look through all those after them."""
-        again = self._again[name]
-        again.update(photo_id for photo_id in ids if photo_id <= self._after.get(name, 0))
+        again, after = self._again[name], self._after.get(name, 0)
+        self._sent_back += any(photo_id > after for photo_id in ids)
+        again.update(photo_id for photo_id in ids if photo_id <= after)
         if len(again) > _MOST_AGAIN:
             self._after[name] = min(again) - 1
             again.clear()
@@ -196,10 +199,12 @@ class LateSteps:
                 if found := await self._database.read(partial(rows.work_among, ids=again, **about)):
                     return found
                 continue
-            after = self._after.get(name, 0)
+            after, before = self._after.get(name, 0), self._sent_back
             look = await self._database.read(partial(rows.work, limit=step.batch, after=after, **about))
-            if self._after.get(name, 0) == after:  # else it was sent back meanwhile
+            if self._sent_back == before:
                 self._after[name] = look.reached
+            elif not look.photos:
+                continue
             if look.photos or look.end:
                 return look.photos
         return []

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -341,6 +341,48 @@ async def test_what_is_asked_anew_is_done_once_over_kills_and_what_was_found_hol
     assert began.seen == Counter([1, 2, 3])
     assert ended.seen == Counter(range(3, 9))
     assert set((await shelf.states("look")).values()) == {("completed", 1)}
+
+
+class Meanwhile:
+    """A store in which something happens once, between a question and its answer."""
+
+    def __init__(self, database: Database, happens: Callable[[], Any]) -> None:
+        self.database, self.happens = database, happens
+
+    async def read(self, work: Callable[[Any], Any]) -> Any:
+        found = await self.database.read(work)
+        happens, self.happens = self.happens, lambda: asyncio.sleep(0)
+        await happens()
+        return found
+
+    async def write(self, work: Callable[[Any], Any], **options: Any) -> Any:
+        return await self.database.write(work, **options)
+
+
+@pytest.mark.parametrize("photo", [None, 2])
+async def test_what_is_asked_anew_while_the_first_photos_are_looked_for_is_done(
+    shelf: Shelf, photo: int | None
+) -> None:
+    await shelf.photos(1, 2, 3)
+    first = await shelf.start(Fake("look"))
+    await until(through(first))
+    await first.close()
+    again, database = Fake("look"), shelf.database
+
+    async def asked() -> None:
+        uid = None if photo is None else f"{photo:016x}"
+        await database.write(
+            lambda c: rows.ask_anew(c, steps=["look"], uid=uid, since=time.time(), after=0, limit=9)  # type: ignore[misc]
+        )
+        shelf.running[-1].wake(photo)
+
+    shelf.database = cast(Database, Meanwhile(database, asked))
+    late = await shelf.start(again)
+    shelf.database = database
+    await until(lambda: again.seen)
+    await until(through(late))
+
+    assert again.seen == (Counter([1, 2, 3]) if photo is None else Counter([photo]))
 
 
 async def test_what_is_found_anew_is_told_to_what_was_made_of_it(shelf: Shelf) -> None:
