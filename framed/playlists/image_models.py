@@ -155,6 +155,7 @@ class ImageModels:
             return
         if wanted != self._state.making:
             await self._database.write(lambda c: rows.make(c, wanted, self._version))
+            self._covered = await self._read_coverage(wanted)  # first: `status` tells of both
             self._state = replace(self._state, making=wanted)
             log.info("photos are embedded by another model", model=wanted, answers=self._state.answers)
             self._reopened()

@@ -238,11 +238,12 @@ async def test_touch_and_keys_steer_the_frame_and_a_tap_says_why(house: House, p
     await page.wait_for("document.getElementById('pause').dataset.action === 'resume'")
     await page.press(" ", 32, " ")
     await until(lambda: truth(house, "paused", False))
+    await page.wait_for("document.getElementById('notice-text').textContent === 'Going on.'")
 
     assert await page.evaluate("getComputedStyle(document.getElementById('info')).opacity") == "0"
     await until(lambda: tapped_open(page))  # a tap right behind a swipe is part of it
     await page.wait_for("getComputedStyle(document.getElementById('info')).opacity === '1'")
-    assert "Chosen because: chosen by hand" in await page.evaluate("document.getElementById('info').innerText")
+    await page.wait_for("document.getElementById('info').innerText.includes('Chosen because: chosen by hand')")
     sizes = await page.evaluate(
         "[...document.querySelectorAll('#controls button')].map(one => one.getBoundingClientRect())"
         ".map(box => [box.width, box.height])"

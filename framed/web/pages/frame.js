@@ -456,7 +456,9 @@
   }, { passive: true });
   document.addEventListener('click', function (event) {
     if (Date.now() - swiped < 500 || controls.contains(event.target) || at('notice').contains(event.target)) { return; }
-    if (controls.hidden || controls.classList.contains('away')) { openControls(); } else { closeControls(); }
+    if (!controls.hidden && !controls.classList.contains('away')) { closeControls(); return; }
+    if (at('undo').hidden) { at('notice').hidden = true; }   // a tap asks about the picture: what was said before gives way
+    openControls();
   });
   document.addEventListener('mousemove', function () { if (!controls.hidden && !controls.classList.contains('away')) { openControls(); } });
   document.addEventListener('focusin', function (event) { if (controls.contains(event.target)) { openControls(); } });
