@@ -100,7 +100,6 @@ class PaddleOcr(TextLook):
 
     def unload(self) -> None:
         del self._reader, self._detector
-        self._cache.cleanup()
         super().unload()
 
 
