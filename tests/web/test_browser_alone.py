@@ -68,10 +68,12 @@ async def visit(browser: Page, house: House, *, script: str = "", host: str = "1
     """The kitchen's page in the module's tab, with `script` before its own."""
     await browser.send("Network.clearBrowserCookies")
     added = await browser.at_start(script)
-    await browser.navigate(f"http://{host}:{house.server.port}/frame/kitchen?k={KITCHEN}&fade=0")
-    yield browser
-    await browser.not_at_start(added)
-    await browser.navigate("about:blank")  # before its server ends
+    try:
+        await browser.navigate(f"http://{host}:{house.server.port}/frame/kitchen?k={KITCHEN}&fade=0")
+        yield browser
+    finally:
+        await browser.not_at_start(added)
+        await browser.navigate("about:blank")  # before its server ends
     assert browser.problems == []
 
 
@@ -137,6 +139,7 @@ async def test_without_framed_its_pictures_take_turns_until_it_is_back(house: Ho
         house.server = house.make(port=port)
         await house.server.start()
         await page.wait_for(f"{SHOWN} === '{hashes[3]}' && document.getElementById('away').hidden")
+        await house.gate.until(lambda: house.gate.reports[reports:])
         assert [report["item"] for _, report in house.gate.reports[reports:]] == ["i4"]
 
 
