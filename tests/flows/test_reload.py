@@ -287,8 +287,6 @@ async def test_what_computes_follows_and_loses_no_call(home: Configured) -> None
         return len(hosts) <= 1 and not hosts & before
 
     await until(renewed, 60)
-    (home.album / "horse.jpg").unlink()
-    await analysed(home.app, 2)
 
 
 async def _first(messages: Any, count: int, holding: bytes) -> AsyncIterator[Any]:
