@@ -313,6 +313,8 @@ class Pipeline:
         for step, result in answer["results"].items():
             self._examined[step].keep(connection, photo_id, result)
         _, gone = self._mark_read(connection, file, photo_id)
+        if not files.held(connection, photo_id):  # the file went, or changed, while it was read: this is no photo
+            return uid, False, [], [each for each in gone if each.photo_id != photo_id or not new]
         rows.set_values(connection, photo_id, {"state": "pending"})
         return uid, new, done, gone
 

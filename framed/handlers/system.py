@@ -268,19 +268,17 @@ class SystemHandler:
     image_search: Callable[[], dict[str, Any] | None] = staticmethod(lambda: None)
 
     async def library_payload(self) -> dict[str, Any]:
-        states = await self._database.read(photo_rows.counts)
-        parked = await self._database.read(photo_rows.parked_count)
-        unread = await self._database.read(photo_rows.unread_count)
-        people = await self._database.read(photo_rows.people_count)
-        pending = states.get("pending", 0) + unread
+        now = await self._database.read(photo_rows.standing)
+        states = now.photos
+        pending = states.get("pending", 0) + now.unread
         payload: dict[str, Any] = {
             "v": 1,
             "photos": sum(count for state, count in states.items() if state != "gone"),
             "analysed": states.get("completed", 0) + states.get("partial", 0),
             "pending": pending,
             "partial": states.get("partial", 0),
-            "failed": states.get("failed", 0) + parked,
-            "people": people,
+            "failed": states.get("failed", 0) + now.parked,
+            "people": now.people,
             "last_scan": iso(self._last_scan),
             "scanning": self._scanner.scanning,
         }

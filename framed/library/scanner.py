@@ -488,8 +488,8 @@ class Scanner:
 
     def poll(self, root: AnyPath, polled: bool) -> None:
         """Whether the root is looked at every `poll_interval_s`, because no events come from it."""
-        watched = self._watched[os.fsencode(root)]
-        if watched.polled != polled:
+        watched = self._watched.get(os.fsencode(root))  # None: another root covers it
+        if watched is not None and watched.polled != polled:
             watched.polled = polled
             watched.quick_at = min(watched.quick_at, asyncio.get_running_loop().time() + self._interval(watched))
             watched.wake.set()

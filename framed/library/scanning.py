@@ -7,6 +7,10 @@ from framed.library.formats import SUFFIXES
 from framed.library.scanner import Scanner
 from framed.library.watcher import Watcher
 
+_WATCHED_FIRST_S = 5.0
+"""So long the first look waits for the watches: what changes behind it is then told by an event. A folder whose
+watches take longer is looked at once more when it has them."""
+
 
 class Scanning:
     """May be started again after `close`."""
@@ -18,9 +22,16 @@ class Scanning:
         self._watcher: Watcher | None = None
 
     async def start(self) -> None:
-        self._task = self._background.start(self._scanner.run(), "scanner")
-        self._watcher = Watcher(scanner=self._scanner, suffixes=SUFFIXES)
-        await self._watcher.__aenter__()
+        watcher = self._watcher = Watcher(scanner=self._scanner, suffixes=SUFFIXES)
+        watching = asyncio.create_task(watcher.__aenter__(), name="watch photo folders first")
+        try:
+            await asyncio.wait([watching], timeout=_WATCHED_FIRST_S)
+            watcher.looked_at = True
+            self._task = self._background.start(self._scanner.run(), "scanner")
+            await watching
+        except asyncio.CancelledError:
+            watching.cancel()
+            raise
 
     async def close(self) -> None:
         if self._watcher is not None:

@@ -98,6 +98,8 @@ class Watcher:
         self._hints: set[bytes] = set()
         self._hints_lock = threading.Lock()
         self._overflow = _OverflowHandler(self._overflowed)
+        self.looked_at = False
+        """Whether the scanner has begun to look: what changed before a watch came is then unknown."""
 
     async def __aenter__(self) -> "Watcher":
         self._loop = asyncio.get_running_loop()
@@ -106,6 +108,7 @@ class Watcher:
         warnings.filterwarnings("ignore", category=RuntimeWarning, module="watchdog")
         logging.getLogger("watchdog").addHandler(self._overflow)
         await self._tend()
+        self.looked_at = True
         self._tasks = asyncio.create_task(self._run(), name="watch photo folders")
         return self
 
@@ -160,7 +163,6 @@ class Watcher:
             await self._decide(each)
 
     async def _decide(self, each: _Root) -> None:
-        came = each.mode == "waiting" and each.reason is not None
         mounts = await each.lane.run(self._mounts)
         mount = await each.lane.run(lambda: mount_of(each.path, mounts))
         remote_below = await each.lane.run(lambda: [below for below in mounts_below(each.path, mounts) if below.remote])
@@ -176,7 +178,7 @@ class Watcher:
                 each.reason = f"{display(remote_below[0].point)} is on {remote_below[0].kind}; it is polled."
             self._scanner.poll(each.path, each.reason is not None)
             log.info("photo folder is watched", root=each.root.path, polled=each.reason)
-            if came:
+            if self.looked_at:
                 self._scanner.rescan(each.path)
 
     async def _watch(self, each: _Root) -> str | None:

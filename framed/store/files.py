@@ -331,6 +331,11 @@ def orphaned(connection: Connection, photo_ids: Collection[int], *, now: float) 
     return gone
 
 
+def held(connection: Connection, photo_id: int) -> bool:
+    """Whether any file holds the photo."""
+    return connection.execute(select(files.c.id).where(files.c.photo_id == photo_id).limit(1)).first() is not None
+
+
 def restore(connection: Connection, photo_id: int, *, steps: Collection[str] = ()) -> bool:
     """Brings a photo back that was gone, in the state that its steps say; False when it was not gone.
 

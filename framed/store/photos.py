@@ -365,6 +365,20 @@ def counts(connection: Connection) -> dict[str, int]:
     return {row[0]: row[1] for row in connection.execute(select(photos.c.state, func.count()).group_by(photos.c.state))}
 
 
+@dataclass(frozen=True)
+class Standing:
+    """The library as it was at one moment: a file that becomes a photo is in one of the numbers, never in none."""
+
+    photos: dict[str, int]
+    parked: int
+    unread: int
+    people: int
+
+
+def standing(connection: Connection) -> Standing:
+    return Standing(counts(connection), parked_count(connection), unread_count(connection), people_count(connection))
+
+
 def uids_of(connection: Connection, ids: Sequence[int]) -> dict[int, str]:
     query = select(photos.c.id, photos.c.uid).where(photos.c.id.in_(list(ids)))
     return {row.id: row.uid for row in connection.execute(query)}

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,28 @@ async def test_a_change_found_while_the_file_is_read_is_not_lost(shelf: Shelf, h
     await reading(shelf, scanner, host, read)
 
     assert host.calls == 2
+
+
+async def test_a_file_that_is_deleted_while_it_is_read_leaves_no_photo_behind(shelf: Shelf, host: Host) -> None:
+    shelf.put("b.jpg")  # a root without any photo deletes nothing
+    scanner = shelf.scanner()
+    await shelf.shelve(scanner)
+    path = shelf.put("a.jpg")
+    await scanner.scan()
+
+    async def delete() -> None:
+        await asyncio.to_thread(os.unlink, path)
+        shelf.age()
+        await scanner.scan()
+
+    host.under_way = delete
+
+    async def taken_in() -> bool:
+        return "gone" in (await shelf.states()).values()
+
+    await reading(shelf, scanner, host, taken_in)
+
+    assert sorted((await shelf.states()).values()) == ["completed", "gone"]
 
 
 @pytest.mark.parametrize("kind", [PhotoChanging, PhotoForbidden, CannotStore])

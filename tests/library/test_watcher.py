@@ -1,21 +1,25 @@
 """The watcher: real events become scans, and without events there is polling and a sentence."""
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
 import shutil
+import threading
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from watchdog.observers import Observer
 
+from framed.background import Background
 from framed.events import ScanFinished
 from framed.library.mounts import Mount, mount_of, mounts_below, read_mounts
 from framed.library.scanner import Root
+from framed.library.scanning import Scanning
 from framed.library.watcher import Watcher
 from tests.library.shelf import SUFFIXES, CountingDatabase, Shelf, until
 
@@ -99,6 +103,43 @@ async def test_only_photos_sidecars_and_folders_wake_the_scanner(tmp_path: Path)
         (tmp_path / "c" / "img.xmp").unlink()
         await until(lambda: hints.poked)
         assert hints.poked == {os.fsencode(tmp_path / "c")}
+
+
+async def test_what_changes_behind_the_first_look_is_told_by_an_event(shelf: Shelf) -> None:
+    shelf.put("old/a.jpg")
+    listed = False
+
+    @contextlib.contextmanager
+    def scandir(path: bytes) -> Iterator[Iterator[os.DirEntry[bytes]]]:
+        nonlocal listed
+        with os.scandir(path) as entries:
+            yield entries
+        if path.endswith(b"/old") and not listed:
+            listed = True
+            shelf.put("old/b.jpg")
+
+    scanner = shelf.scanner(debounce_s=0.05, scan_interval_s=3600, scandir=scandir)
+    scanning = Scanning(scanner, Background())
+    await scanning.start()
+    await until(lambda: _new(shelf, 2))
+    await scanning.close()
+    assert listed
+
+
+async def test_what_changed_before_the_watches_came_is_looked_at_again(tmp_path: Path) -> None:
+    hints, go_on = Hints(Root(path=str(tmp_path))), threading.Event()
+
+    def slow() -> list[Mount]:
+        go_on.wait(30)
+        return local()
+
+    watcher = Watcher(scanner=hints, suffixes=SUFFIXES, mounts=slow)
+    watching = asyncio.create_task(watcher.__aenter__())
+    watcher.looked_at = True
+    go_on.set()
+    await watching
+    await watcher.__aexit__()
+    assert hints.rescanned == [os.fsencode(tmp_path)]
 
 
 async def test_lost_events_have_everything_scanned_again(tmp_path: Path) -> None:
