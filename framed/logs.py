@@ -55,10 +55,22 @@ def configure(level: str, style: str) -> None:
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
-        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Stderr())),
+        logger_factory=_named,
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, handlers=[_Bridge()], force=True)
+
+
+class _Named(structlog.PrintLogger):
+    """Knows which module it belongs to, for `framed/log`."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(cast(TextIO, _Stderr()))
+        self.name = name
+
+
+def _named(name: str = "framed") -> _Named:
+    return _Named(name)
 
 
 class _Bridge(logging.Handler):
@@ -91,7 +103,7 @@ def _to_topic(logger: Any, method: str, event: MutableMapping[str, Any]) -> Muta
     if _publish is not None and _fold is not None and method in ("warning", "error", "critical", "exception"):
         problem = event.get("problem")
         message = f"{event.get('event')}: {problem}" if problem else str(event.get("event"))
-        line = _fold.take("error" if method == "exception" else method, message, str(event.get("logger", "framed")))
+        line = _fold.take("error" if method == "exception" else method, message, logger.name)
         if line is not None:
             _publish(line)
     return event

@@ -3,10 +3,11 @@
 import asyncio
 import json
 import random
+import threading
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -34,6 +35,9 @@ FRAME_MESSAGES = 1_000
 """What frames said and nobody has heard yet; past that they are talking faster than any frame should."""
 BIRTH_S = (1.0, 5.0)
 """Home Assistant subscribes in bursts after its birth, and not every daemon of the house should answer at once."""
+FOLD_S = 60.0
+FOLD_LINES = 200
+"""Lines that are remembered at a time: of more than these in one minute the oldest counts anew."""
 
 
 class Messages:
@@ -377,27 +381,32 @@ def event_payload(event: Any) -> dict[str, Any] | None:
 
 
 class Folded:
-    """Warnings for `framed/log`: the same line again within a minute is counted, not repeated."""
+    """Warnings for `framed/log`: the same line again within a minute is counted, not repeated. Any thread may ask."""
 
-    def __init__(self) -> None:
-        self._recent: deque[tuple[float, str]] = deque(maxlen=200)
-        self._counts: dict[str, int] = {}
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lines: dict[str, _Line] = {}  # in the order in which they were first said
+        self._lock = threading.Lock()
 
     def take(self, level: str, message: str, logger: str) -> dict[str, Any] | None:
-        now = time.monotonic()
-        while self._recent and now - self._recent[0][0] > 60:
-            _, old = self._recent.popleft()
-            self._counts.pop(old, None)
-        key = f"{level}|{logger}|{message}"
-        self._counts[key] = self._counts.get(key, 0) + 1
-        if self._counts[key] > 1 and self._counts[key] not in (10, 100, 1000):
+        with self._lock:
+            count = self._count(f"{level}|{logger}|{message}")
+        if count not in (1, 10, 100, 1000):
             return None
-        if self._counts[key] == 1:
-            self._recent.append((now, key))
-        return {
-            "level": level,
-            "message": message[:500],
-            "logger": logger,
-            "time": iso(time.time()),
-            "count": self._counts[key],
-        }
+        return {"level": level, "message": message[:500], "logger": logger, "time": iso(time.time()), "count": count}
+
+    def _count(self, key: str) -> int:
+        now = self._clock()
+        while self._lines and now - next(iter(self._lines.values())).since > FOLD_S:
+            del self._lines[next(iter(self._lines))]
+        line = self._lines.setdefault(key, _Line(now))
+        if len(self._lines) > FOLD_LINES:
+            del self._lines[next(iter(self._lines))]
+        line.count += 1
+        return line.count
+
+
+@dataclass
+class _Line:
+    since: float
+    count: int = 0
