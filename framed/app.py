@@ -12,7 +12,7 @@ import structlog
 from framed.assembly import Assembly
 from framed.broker_choice import own_broker, sign_in
 from framed.claim import claim
-from framed.config import Config, Mqtt
+from framed.config import Config
 from framed.errors import CannotStore
 from framed.logs import to_topic
 from framed.memory import give_back
@@ -20,9 +20,8 @@ from framed.messages import Folded
 from framed.models import vision_settings, weights
 from framed.models.pool import HostPool
 from framed.mqtt.client import MqttClient
-from framed.mqtt.endpoint import Endpoint
 from framed.owner_token import owner_token
-from framed.parts import models_folder, parts_of, redo
+from framed.parts import parts_of, redo
 from framed.playlists.words import install
 from framed.reload import Reload
 from framed.store.database import Database
@@ -43,7 +42,6 @@ class App(Assembly):
         """`read` gives the configuration anew, for `reload`."""
         super().__init__(Reload(config, read or (lambda: config), parts_of(self)), clock=clock)
         self._stack = AsyncExitStack()
-        self.endpoint: Endpoint | None = None
 
     async def __aenter__(self) -> "App":
         self._loop = asyncio.get_running_loop()
@@ -61,7 +59,7 @@ class App(Assembly):
 
     async def _start(self) -> None:
         config, data = self.config, self.config.data_dir
-        weights.use(models_folder(config))
+        weights.use(config.models_folder)
         vision_settings.use(config.captions)
         await asyncio.to_thread(claim, data, self._stack)
         self.token = await asyncio.to_thread(owner_token, data)
@@ -95,11 +93,6 @@ class App(Assembly):
         self.messages.client = self.mqtt
         self.messages.on_connected = self._connected
         self.system.mqtt = self.mqtt
-
-    async def configure_mqtt(self, mqtt: Mqtt) -> None:
-        """Another address, password or certificate for a broker of the owner's own, without a restart."""
-        if self.endpoint is None and mqtt.host is not None:
-            await self.mqtt.configure(sign_in(mqtt, self.config.instance, None))
 
     async def _run(self) -> None:
         """Everything is built: start it in an order in which nothing hears before it can answer."""
@@ -150,13 +143,6 @@ class App(Assembly):
             _, playlist = await self.player.current(frame.id)
             if playlist is None and self.player.when_empty is not None:
                 await self.player.when_empty(frame.id)
-
-    async def republish(self) -> None:
-        await self.system.publish_info()
-        await self.system.publish_library()
-        await self.system.publish_playlists()
-        for frame in self.registry.all():
-            await self.player.republish(frame.id)
 
     async def _connected(self) -> None:
         """At every connection, and when Home Assistant has started: framed is the truth of all its retained topics."""

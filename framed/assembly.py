@@ -18,8 +18,9 @@ from framed.analysis.steps.image_embedding import ImageEmbeddingStep
 from framed.analysis.tag_words import canonical_tag
 from framed.backends import Backends
 from framed.background import Background
+from framed.broker_choice import sign_in
 from framed.bus import Bus
-from framed.config import Config
+from framed.config import Config, Mqtt
 from framed.contract import LATER
 from framed.errors import Unavailable
 from framed.events import PhotoAnalysed, PhotoChanged, ScanFinished
@@ -47,8 +48,9 @@ from framed.models.catalogue import PACKAGED
 from framed.models.download import Hub as ModelHub
 from framed.models.pool import HostPool
 from framed.monitoring import Monitor
+from framed.mqtt.client import MqttClient
+from framed.mqtt.endpoint import Endpoint
 from framed.mqtt.topics import Topics
-from framed.parts import cpu_hosts, followed, limits, use_categories
 from framed.playlists.ask import Asker
 from framed.playlists.explain import caption_of
 from framed.playlists.grammar import Name
@@ -72,6 +74,8 @@ class Assembly:
 
     database: Database
     pool: HostPool
+    mqtt: MqttClient
+    endpoint: Endpoint | None = None  # of framed's own broker
 
     def __init__(self, reload: Reload, *, clock: Callable[[], float]) -> None:
         self.reload = reload
@@ -95,6 +99,18 @@ class Assembly:
         if host in (None, "0.0.0.0", "::", ""):
             host = lan_address()
         return f"http://{host}:{self.web.port}"
+
+    async def republish(self) -> None:
+        await self.system.publish_info()
+        await self.system.publish_library()
+        await self.system.publish_playlists()
+        for frame in self.registry.all():
+            await self.player.republish(frame.id)
+
+    async def configure_mqtt(self, mqtt: Mqtt) -> None:
+        """Another address, password or certificate for a broker of the owner's own, without a restart."""
+        if self.endpoint is None and mqtt.host is not None:
+            await self.mqtt.configure(sign_in(mqtt, self.config.instance, None))
 
     def _assemble(self) -> None:
         data = self.config.data_dir
@@ -139,8 +155,8 @@ class Assembly:
             previews=self.previews,
             bus=self.bus,
             steps=steps,
-            cpu_hosts=cpu_hosts(config),
-            limits=limits(config),
+            cpu_hosts=config.compute.pictures_at_once,
+            limits=config.photos.limits(),
         )
         self.backends = Backends(
             database=self.database,
@@ -181,7 +197,7 @@ class Assembly:
         text_model = next(entry["model"] for task, entry in PACKAGED.report().items() if task == "text_embedding")
         self.index = LibraryIndex(database=self.database, text_model=text_model)
         self.names = Names(database=self.database, frames=lambda: self._frame_names())
-        use_categories(self, tag_categories.read(config.tags.categories))
+        self.use_categories(tag_categories.read(config.tags.categories))
         self.asker = Asker(
             database=self.database,
             index=self.index,
@@ -203,6 +219,12 @@ class Assembly:
             attempts=MAX_ATTEMPTS,
             reopened=self.late.wake,
         )
+
+    def use_categories(self, categories: tag_categories.Categories) -> None:
+        self.index.categories = categories
+        self.index.forget("tags")
+        self.names.categories = tuple(categories)
+        self.names.changed(now=True)
 
     def _frame_names(self) -> list[Name]:
         return [Name(id=frame.id, name=frame.name, aliases=frame.aliases) for frame in self.registry.all()]
@@ -415,7 +437,7 @@ class Assembly:
             hub=self.hub,
         )
         self.pictures = PicturesPort(
-            database=self.database, rendered=self.rendered, previews=self.previews, follows=followed(self.config)
+            database=self.database, rendered=self.rendered, previews=self.previews, follows=self.config.library.followed
         )
         self.web = WebServer(
             options=WebOptions(

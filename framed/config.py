@@ -3,20 +3,33 @@
 What a run of framed needs is the file, read by `config_yaml`, with the options of `framed run` merged over it.
 """
 
-from inspect import isclass
+import os
+import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from framed.config_file import DATA_DIR, HTTP_PORT, Place, find, merge, written
-from framed.errors import ConfigError
+from framed.config_faults import sentences, without_nulls
+from framed.config_file import DATA_DIR, HTTP_PORT, Place, find, merge, resolve
+from framed.errors import BadRequest, ConfigError
 from framed.frames.base import Fit
 from framed.frames.registry import FrameConfig
 from framed.library.scanner import LibrarySettings
+from framed.models.catalogue import PACKAGED
 from framed.models.pool import ComputeSettings
 from framed.models.vision_settings import CaptionSettings
 from framed.mqtt.settings import TlsSettings
+from framed.mqtt.topics import Topics
 from framed.playlists.plan import AskSettings, Kind
 from framed.schedule import Location, ScheduleEntry
 
@@ -25,19 +38,6 @@ __all__ = ["Config", "find", "load"]
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _empty(cls, value: Any) -> Any:
-        """A section whose every key is commented out is null in YAML; it means the defaults."""
-        if not isinstance(value, dict):
-            return value
-        sections = {
-            name
-            for name, field in cls.model_fields.items()
-            if isclass(field.annotation) and issubclass(field.annotation, BaseModel)
-        }
-        return {key: {} if inner is None and key in sections else inner for key, inner in value.items()}
 
 
 class Mqtt(Section):
@@ -60,6 +60,29 @@ class Mqtt(Section):
     def _text(cls, value: Any) -> Any:
         return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
+    @field_validator("host")
+    @classmethod
+    def _only_the_host(cls, value: str | None) -> str | None:
+        if value and ("/" in value or re.search(r"\s", value) or value.count(":") == 1):
+            raise ValueError("expected the broker's name or address alone, such as broker.lan; its port is mqtt.port")
+        return value or None
+
+    @field_validator("tls")
+    @classmethod
+    def _there(cls, value: TlsSettings) -> TlsSettings:
+        for name, file in (("ca", value.ca), ("certificate", value.certificate), ("key", value.key)):
+            if value.enabled and file is not None and not os.access(file, os.R_OK):
+                raise ValueError(f"{name}: there is no file {file} that this user may read")
+        return value
+
+    @field_validator("base_topic")
+    @classmethod
+    def _topic(cls, value: str) -> str:
+        try:
+            return Topics(value).base
+        except BadRequest as error:
+            raise ValueError("expected one to four levels of A–Z, a–z, 0–9, _ and -, such as home/framed") from error
+
 
 class Http(Section):
     host: str | None = None
@@ -78,11 +101,24 @@ class Photos(Section):
     max_file_mb: int = Field(400, ge=1)
     max_megapixels: int = Field(150, ge=1, le=2_000)
 
+    def limits(self) -> dict[str, int]:
+        """What a photo may have to be opened, as the compute hosts are told."""
+        return {"max_file_bytes": self.max_file_mb * 1_000_000, "max_pixels": self.max_megapixels * 1_000_000}
+
 
 class Ask(AskSettings):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     without: list[Kind] = ["screenshot", "document"]
+
+    @model_validator(mode="after")
+    def _within(self) -> "Ask":
+        if self.default_count > self.max_count:
+            raise ValueError(f"default_count is more than max_count, which is {self.max_count}")
+        return self
+
+
+_TASKS = ("tags", "image_embedding", "ocr", "faces", "aesthetics", "caption", "text_embedding")
 
 
 class Models(Section):
@@ -100,10 +136,26 @@ class Models(Section):
     mirror: str | None = None
     offline: bool = False
 
-    @field_validator("tags", "image_embedding", "traits", "ocr", "faces", "aesthetics", "caption", mode="before")
+    @field_validator(*_TASKS, "traits", mode="before")
     @classmethod
     def _off(cls, value: Any) -> Any:
         return "off" if value is False else value  # YAML reads a bare `off` as false
+
+    @field_validator(*_TASKS)
+    @classmethod
+    def _known(cls, value: str, info: ValidationInfo) -> str:
+        known = [entry.backend for entry in PACKAGED.entries() if entry.task == info.field_name]
+        words = ["auto", *([] if info.field_name == "text_embedding" else ["off"])]
+        if value not in (*words, *known):
+            raise ValueError(f"expected one of: {', '.join(words + known)}")
+        return value
+
+    @field_validator("mirror")
+    @classmethod
+    def _reached(cls, value: str | None) -> str | None:
+        if value and "://" in value and not value.startswith(("https://", "http://")):
+            raise ValueError("expected an address that begins with https://, or a folder")
+        return value
 
     def choices(self) -> dict[str, str]:
         """The backend that is wanted for each task: its name, `auto`, or `off`.
@@ -115,14 +167,9 @@ class Models(Section):
 
 
 class Tags(Section):
-    """`categories` is the file that says which tags make a category; `load` takes it from the folder of config.yaml."""
+    """`categories` is the file that says which tags make a category."""
 
     categories: Path | None = None
-
-    @field_validator("categories")
-    @classmethod
-    def _home(cls, value: Path | None) -> Path | None:
-        return value.expanduser() if value is not None else None
 
 
 class Slideshow(Section):
@@ -162,6 +209,10 @@ class Config(Section):
     def _home(cls, value: Path) -> Path:
         return value.expanduser().absolute()
 
+    @property
+    def models_folder(self) -> Path:
+        return self.models.folder or self.data_dir / "models"
+
     @model_validator(mode="after")
     def _once(self) -> "Config":
         seen: set[str] = set()
@@ -185,48 +236,15 @@ def load(path: Path | None, overrides: dict[str, Any] | None = None) -> Config:
 
         name = path.name
         data, lines = read(path)
+        data = without_nulls(data, Config)
+        resolve(data, path)
     merge(data, overrides or {})
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(_sentences(error, name, lines)) from error
-    return _with_categories(config, path.parent if path is not None else Path())
+        raise ConfigError(sentences(error, Config, name, lines)) from error
+    if config.tags.categories is not None:
+        from framed.analysis import tag_categories
 
-
-def _with_categories(config: Config, folder: Path) -> Config:
-    """A relative path is one from config.yaml; a file with a mistake is found now, not at the first question."""
-    if config.tags.categories is None:
-        return config
-    from framed.analysis import tag_categories
-
-    file = (folder / config.tags.categories).absolute()
-    tag_categories.read(file)
-    return config.model_copy(update={"tags": config.tags.model_copy(update={"categories": file})})
-
-
-def _sentences(error: ValidationError, file: str, lines: dict[Place, int]) -> str:
-    said = []
-    for problem in error.errors(include_url=False, include_input=False):
-        at: Place = tuple(problem["loc"]) or _named(str(problem["msg"]), lines)
-        known = at
-        while known and known not in lines:
-            known = known[:-1]
-        where = f"{file}, line {lines[known]}" if known in lines and lines else file
-        said.append(f"{where}: {written(at) or 'the file'}: {_expected(problem).removeprefix(f'{written(at)}: ')}.")
-    return "\n".join(said)
-
-
-def _named(message: str, lines: dict[Place, int]) -> Place:
-    """The key that a sentence about the whole file begins with."""
-    key = message.removeprefix("Value error, ").partition(":")[0]
-    return next((at for at in lines if at and written(at) == key), ())
-
-
-def _expected(problem: Any) -> str:
-    kind, message = problem["type"], str(problem["msg"])
-    if kind == "extra_forbidden":
-        return "there is no such key; config.yaml.example lists them all"
-    if kind == "missing":
-        return "this key is needed"
-    message = message.removeprefix("Value error, ").rstrip(".")
-    return message[0].lower() + message[1:]
+        tag_categories.read(config.tags.categories)  # a mistake in it is found now, not at the first question
+    return config

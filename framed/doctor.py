@@ -131,7 +131,7 @@ def _formats() -> Iterator[Finding]:
 def _tasks(settings: "Config", at: Where) -> Iterator[Finding]:
     from framed.models import catalogue, vision_settings, weights
 
-    weights.use(settings.models.folder or settings.data_dir / "models")
+    weights.use(settings.models_folder)
     vision_settings.use(settings.captions)
     choices = settings.models.choices()
     for task in catalogue.report():

@@ -180,7 +180,7 @@ async def _at(settings: "Config", work: Work, *, quiet: bool) -> dict[str, Any]:
     from framed.store.database import Database
 
     configure("error", "auto")
-    weights.use(settings.models.folder or settings.data_dir / "models")
+    weights.use(settings.models_folder)
     hub = Hub(settings.models.mirror, settings.models.offline)
     async with AsyncExitStack() as stack:
         place = settings.data_dir

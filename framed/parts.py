@@ -1,9 +1,7 @@
 """The other half of the composition root: which part of a running framed follows which keys of the configuration."""
 
 import asyncio
-import os
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -11,6 +9,7 @@ import structlog
 from framed import logs
 from framed.analysis import tag_categories
 from framed.analysis.steps import all_steps, late_steps
+from framed.assembly import Assembly
 from framed.config import Config
 from framed.models import vision_settings, weights
 from framed.models.catalogue import PACKAGED
@@ -19,16 +18,12 @@ from framed.reload import Part
 from framed.store import files
 from framed.store import settings as remembered
 
-if TYPE_CHECKING:
-    from framed.app import App
-    from framed.assembly import Assembly
-
 log = structlog.get_logger(__name__)
 
 _APPLIED = "analysis.settings"
 
 
-def parts_of(app: "App") -> list[Part]:
+def parts_of(app: Assembly) -> list[Part]:
     """Applied in this order; `differing` keys only."""
     follow = _Follow(app)
     return [
@@ -50,7 +45,7 @@ def parts_of(app: "App") -> list[Part]:
 
 
 class _Follow:
-    def __init__(self, app: "App") -> None:
+    def __init__(self, app: Assembly) -> None:
         self._app = app
 
     async def logging(self, old: Config, new: Config) -> None:
@@ -80,15 +75,15 @@ class _Follow:
             await app.scanner.reconfigure(new.library)
         finally:
             await app.scanning.start()
-        app.pictures.follows = followed(new)
+        app.pictures.follows = new.library.followed
 
     async def compute(self, old: Config, new: Config) -> None:
         app = self._app
         elsewhere = new.models.folder != old.models.folder
         if elsewhere:
-            weights.use(models_folder(new))
+            weights.use(new.models_folder)
         app.pool.reconfigure(new.compute, anew=elsewhere)
-        app.pipeline.cpu_hosts = cpu_hosts(new)
+        app.pipeline.cpu_hosts = new.compute.pictures_at_once
         app.late.wake()
 
     async def downloads(self, old: Config, new: Config) -> None:
@@ -114,7 +109,7 @@ class _Follow:
             hemisphere=new.ask.hemisphere,
             backends=choices,
         )
-        app.pipeline.reconfigure(steps=[s for s in made if s.name in tasks | others], limits=limits(new))
+        app.pipeline.reconfigure(steps=[s for s in made if s.name in tasks | others], limits=new.photos.limits())
         if tasks:
             app.late.steps = late_steps(
                 database=app.database, compute=app.pool, previews=app.previews, backends=choices
@@ -137,7 +132,7 @@ class _Follow:
         found = await asyncio.to_thread(tag_categories.read, new.tags.categories)
         if found == self._app.index.categories:
             return None
-        use_categories(self._app, found)
+        self._app.use_categories(found)
         return "tags.categories"
 
     async def frames(self, old: Config, new: Config) -> None:
@@ -150,40 +145,11 @@ class _Follow:
         self._app.schedule.reconfigure(entries=new.schedule, timezone=ZoneInfo(new.ask.timezone), location=new.location)
 
 
-def use_categories(app: "Assembly", categories: tag_categories.Categories) -> None:
-    app.index.categories = categories
-    app.index.forget("tags")
-    app.names.categories = tuple(categories)
-    app.names.changed(now=True)
-
-
-def followed(config: Config) -> frozenset[bytes]:
-    """The photo folders whose links lead out of them with their owner's leave."""
-    return frozenset(os.fsencode(root.path) for root in config.library.roots if root.follow_symlinks)
-
-
-def models_folder(config: Config) -> Path:
-    return config.models.folder or config.data_dir / "models"
-
-
-def cpu_hosts(config: Config) -> int:
-    """How many files are read ahead for."""
-    return config.compute.cpu_hosts or os.cpu_count() or 1
-
-
-def limits(config: Config) -> dict[str, int]:
-    """What a photo may have to be opened."""
-    return {
-        "max_file_bytes": config.photos.max_file_mb * 1_000_000,
-        "max_pixels": config.photos.max_megapixels * 1_000_000,
-    }
-
-
-async def redo(app: "App", config: Config) -> None:
+async def redo(app: Assembly, config: Config) -> None:
     """What was computed under other settings is computed again; at the start too, for a file edited meanwhile."""
     choices = config.models.choices()
     wanted = {step.name: choices[step.name] for step in app.pipeline.steps if step.name in choices}
-    now: dict[str, Any] = {"limits": limits(config), "hemisphere": config.ask.hemisphere, "backends": wanted}
+    now: dict[str, Any] = {"limits": config.photos.limits(), "hemisphere": config.ask.hemisphere, "backends": wanted}
     found: dict[str, Any] | None = await app.database.read(lambda c: remembered.get(c, _APPLIED))
     before = found or now
     if found != now:

@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 
-from framed.app import App
+from framed.assembly import Assembly
 from framed.config import Config, load
 from framed.errors import ConfigError, Unavailable
 from framed.parts import parts_of
@@ -18,7 +18,7 @@ def config(**sections: object) -> Config:
 
 @pytest.mark.parametrize("key", sorted(leaves(Config())))
 def test_every_key_is_followed_or_said_to_need_a_restart(key: str) -> None:
-    followed = [own for part in parts_of(cast(App, None)) for own in part.keys]
+    followed = [own for part in parts_of(cast(Assembly, None)) for own in part.keys]
     assert any(under(key, own) for own in [*followed, *(fixed.key for fixed in FIXED)])
 
 

@@ -49,6 +49,11 @@ class LibrarySettings(BaseModel):
     debounce_s: float = Field(default=2.0, ge=0)
     confirm_deletion_s: float = Field(default=1800.0, ge=0)
 
+    @property
+    def followed(self) -> frozenset[bytes]:
+        """The photo folders whose links lead out of them with their owner's leave."""
+        return frozenset(os.fsencode(root.path) for root in self.roots if root.follow_symlinks)
+
 
 @dataclass(frozen=True)
 class RootStatus:

@@ -60,6 +60,13 @@ class ComputeSettings(BaseModel):
     """Task → seconds, where a model should leave sooner or later than `idle_unload_s`."""
     queue_limit: int = Field(256, ge=1)
     """Background calls queued for one kind of host; the next caller waits for a place."""
+
+    @property
+    def pictures_at_once(self) -> int:
+        """`cpu_hosts`, or what this machine has cores for."""
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return self.cpu_hosts or min(cores, 4)
+
     silence_s: float = Field(60.0, gt=2)
     """A host that has said nothing for so long is taken for hung: its own beat comes each second."""
 
@@ -221,9 +228,8 @@ class HostPool:
     def _size(self, kind: HostKind) -> tuple[int, float]:
         """How many hosts of a kind there may be, and for how long one may rest."""
         settings = self._settings
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return {
-            "cpu": (settings.cpu_hosts or min(cores, 4), settings.cpu_idle_s),
+            "cpu": (settings.pictures_at_once, settings.cpu_idle_s),
             "light": (1, settings.light_idle_s),
         }.get(kind, (1, settings.idle_unload_s))
 
