@@ -1,7 +1,6 @@
 // A wish in a sentence, and the answer to it: pictures with their reasons, what was relaxed, what was left out.
 import { at, attempt, button, call, copy, duration, element, fillBar, photoAddress, say } from './console_api.js';
 import { frames } from './console_frames.js';
-import { openPhoto } from './console_photos.js';
 
 const EXAMPLES = ['Photos in random order', 'Our best pictures', 'Flowers and gardens', 'Cats', 'On this day in past years', 'Photos from Italy'];
 const JUST_LOOK = '';
@@ -104,10 +103,11 @@ function leftOut(counts) {
     .map((reason) => element('li', 'out', 'left out: ' + counts[reason].toLocaleString() + ' ' + reason.replace(/_/g, ' ')));
 }
 
+// A click on the picture tells the page `photo:open`; console_photos.js hears it.
 export function resultCard(item, edit) {
   const card = copy('result'), why = [].concat(item.why || []).join(' · '), opener = card.querySelector('.thumb');
   opener.setAttribute('aria-label', 'Details: ' + (item.caption || why || 'photo'));
-  opener.addEventListener('click', () => openPhoto(item));
+  opener.addEventListener('click', () => document.dispatchEvent(new CustomEvent('photo:open', { detail: item })));
   card.querySelector('img').src = photoAddress(item.photo, 'thumb');
   say(card.querySelector('.why'), why || item.caption || '');
   card.querySelector('.why').title = why;

@@ -37,7 +37,9 @@ export function readPhotos() {
 
 let open = null;
 
-export function openPhoto(item) {
+document.addEventListener('photo:open', (event) => openPhoto(event.detail));
+
+function openPhoto(item) {
   open = item.photo;
   const image = at('photo-image');
   image.removeAttribute('src');
