@@ -26,8 +26,7 @@ class _Listener:
 class Bus:
     """`on` before `start`; `emit` at any time on the event loop (it only queues); `close` after the last emit.
 
-    A listener that raises is logged with its event and goes on with the next: one of the three places in framed
-    where every exception is caught (with the router and the job worker).
+    A listener that raises is logged with its event and goes on with the next.
     """
 
     def __init__(self) -> None:

@@ -44,17 +44,22 @@ class Hub:
                 queue.get_nowait()
             queue.put_nowait(ServerEvent(event=event, data=data))
 
-    def heard(self, channel: str) -> bool:
-        return bool(self._queues.get(channel))
-
-    async def listen(self, channel: str) -> AsyncIterator[ServerEvent]:
+    async def listen(
+        self, channel: str, first: Callable[[], Awaitable[ServerEvent]] | None = None
+    ) -> AsyncIterator[ServerEvent]:
+        """`first` is made once the channel is listened to, so that nothing said meanwhile is missed."""
         queue: asyncio.Queue[ServerEvent] = asyncio.Queue(_QUEUE)
-        self._queues.setdefault(channel, set()).add(queue)
+        queues = self._queues.setdefault(channel, set())
+        queues.add(queue)
         try:
+            if first is not None:
+                yield await first()
             while True:
                 yield await queue.get()
         finally:
-            self._queues[channel].discard(queue)
+            queues.discard(queue)
+            if not queues:
+                self._queues.pop(channel, None)
 
 
 class ApiPort:
@@ -287,7 +292,8 @@ class HealthPort:
     def metrics(self) -> bytes:
         return self._metrics()
 
-    async def events(self) -> AsyncIterator[ServerEvent]:
-        yield ServerEvent(event="library", data=await self._library())
-        async for event in self._hub.listen("console"):
-            yield event
+    def events(self) -> AsyncIterator[ServerEvent]:
+        return self._hub.listen("console", first=self._standing)
+
+    async def _standing(self) -> ServerEvent:
+        return ServerEvent(event="library", data=await self._library())

@@ -71,8 +71,7 @@ class JobQueue:
             log.info("jobs of the last run were put back", jobs=released)
         for job_id in await self._database.read(rows.answers_due):
             await self._say(job_id)
-        before = steady() - KEEP_FINISHED_S
-        await self._database.write(lambda c: rows.prune(c, before))
+        await self.prune()
         self._tasks = [asyncio.create_task(self._lane(), name=f"jobs:{lane}") for lane in range(self._lanes)]
 
     async def close(self) -> None:
@@ -133,6 +132,11 @@ class JobQueue:
     async def answered(self, job_id: str) -> None:
         """The job's final answer has reached the broker: no restart says it again."""
         await self._database.write(lambda c: rows.answered(c, job_id), durable=True)
+
+    async def prune(self) -> None:
+        """Forgets jobs that finished long ago."""
+        before = steady() - KEEP_FINISHED_S
+        await self._database.write(lambda c: rows.prune(c, before))
 
     async def get(self, job_id: str) -> dict[str, Any] | None:
         job = await self._database.read(lambda c: rows.get(c, job_id))

@@ -1,4 +1,4 @@
-"""Whose page it is that shows a token: the frame's own, and nobody's where tokens are missing or other."""
+"""Whose page it is that shows a token: the frame's own, and nobody's where tokens are missing; what pages hear."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from framed.frames.registry import Registry
-from framed.gate import FramesPort
+from framed.gate import FramesPort, HealthPort, Hub
 from framed.store.database import Database
 
 
@@ -40,3 +40,19 @@ async def test_another_token_is_nobodys(house: tuple[FramesPort, Registry], toke
     assert gate.frame_of(token) is None
     assert not gate.check("hall", token)
     assert not gate.check("cellar", token)
+
+
+async def test_what_happens_while_a_page_is_told_the_library_is_heard_after_it() -> None:
+    hub = Hub()
+
+    async def library() -> dict[str, Any]:
+        hub.tell("console", "job", {"id": "a"})
+        return {"photos": 3}
+
+    port: Any = HealthPort(health=library, library=library, metrics=bytes, hub=hub)
+    events = port.events()
+
+    heard = [await anext(events), await anext(events)]
+    await events.aclose()
+
+    assert [(event.event, event.data) for event in heard] == [("library", {"photos": 3}), ("job", {"id": "a"})]

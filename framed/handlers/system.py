@@ -34,7 +34,7 @@ from framed.events import (
     StepChanged,
 )
 from framed.frames.publish import iso
-from framed.jobs import KEEP_FINISHED_S, JobQueue
+from framed.jobs import JobQueue
 from framed.library.scanner import Scanner
 from framed.logs import configure
 from framed.messages import Messages
@@ -399,8 +399,7 @@ class SystemHandler:
     async def nightly(self) -> None:
         """What would grow without end is cut; the store learns how its tables have grown."""
         await self.tidy()
-        before = time.time() - KEEP_FINISHED_S
-        await self._database.write(lambda c: job_rows.prune(c, before))
+        await self._jobs.prune()
         await self._database.write(lambda c: c.exec_driver_sql("pragma optimize").close())
 
     async def _tidy(self) -> None:

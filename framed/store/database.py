@@ -58,7 +58,6 @@ class Database:
         self._reader_lock = threading.Lock()
         self._write_engine: Engine | None = None
         self._read_engine: Engine | None = None
-        self.beat = 0
         self.problem: str | None = None
         """Why nothing can be stored at present; the sentence for health."""
         self.on_reader: Callable[[Any], None] | None = None
@@ -212,7 +211,6 @@ class Database:
                 log.error("the database could not be written", problem=str(reason))
             self.problem = str(reason) if isinstance(reason, CannotStore) else None
             outcomes = [(write, None, reason) for write in batch]
-        self.beat += 1
         for write, result, problem in outcomes:
             write.loop.call_soon_threadsafe(_resolve, write.done, result, problem)
 
