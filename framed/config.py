@@ -6,7 +6,7 @@ What a run of framed needs is the file, read by `config_yaml`, with the options 
 import os
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -89,7 +89,7 @@ class Http(Section):
     port: int = Field(HTTP_PORT, ge=0, le=65_535)
     base_url: str | None = Field(None, pattern=r"^https?://[^/\s]+$")
     open_lan: bool = False
-    embed: list[str] = []
+    embed: list[Annotated[str, Field(pattern=r"^(https?://)?[^\s/;,]+$")]] = []
 
 
 class Cache(Section):
@@ -171,6 +171,13 @@ class Tags(Section):
 
     categories: Path | None = None
 
+    @field_validator("categories")
+    @classmethod
+    def _there(cls, value: Path | None) -> Path | None:
+        if value is not None and not os.access(value, os.R_OK):
+            raise ValueError(f"there is no file {value} that this user may read")
+        return value
+
 
 class Slideshow(Section):
     interval_s: int = Field(300, ge=5, le=31 * 86_400)
@@ -220,6 +227,10 @@ class Config(Section):
             if frame.id in seen:
                 raise ValueError(f"frames: the id {frame.id!r} is used twice")
             seen.add(frame.id)
+        tasks = list(dict.fromkeys(entry.task for entry in PACKAGED.entries()))
+        for key, named in (("keep_loaded", self.compute.keep_loaded), ("unload_after", self.compute.unload_after)):
+            if unknown := [task for task in named if task not in tasks]:
+                raise ValueError(f"compute.{key}: there is no task {unknown[0]}; there are: {', '.join(tasks)}")
         for place, entry in enumerate(self.schedule):
             if entry.needs_location and self.location.observer is None:
                 raise ValueError(f"schedule[{place}].at: {entry.at} needs location.latitude and location.longitude")

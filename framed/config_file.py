@@ -36,6 +36,24 @@ def merge(data: dict[str, Any], over: dict[str, Any]) -> None:
             data[key] = value
 
 
+_PATHS: tuple[Place, ...] = (
+    ("data_dir",),
+    ("tags", "categories"),
+    ("models", "folder"),
+    *(("mqtt", "tls", name) for name in ("ca", "certificate", "key")),
+)
+
+
+def resolve(document: dict[str, Any], file: Path) -> None:
+    """Makes paths in a configuration whole: a relative one begins where the file lies, wherever framed is started."""
+    for *sections, name in _PATHS:
+        section: Any = document
+        for part in sections:
+            section = section.get(part) if isinstance(section, dict) else None
+        if isinstance(section, dict) and isinstance(section.get(name), str) and section[name]:
+            section[name] = str(file.absolute().parent / Path(section[name]).expanduser())
+
+
 def written(at: Place) -> str:
     """The keys as people write them: http.port, frames[1].id."""
     text = ""

@@ -11,25 +11,37 @@ from framed.config_file import Place, written
 from framed.errors import ConfigError
 
 
-class _Loader(yaml.SafeLoader):
+class _Plain(yaml.SafeLoader):
+    """YAML 1.1 takes 22:30 for a number of minutes; here, as in YAML 1.2, it is the text that everybody means."""
+
+
+_SIXTIES = re.compile(r"[-+]?[1-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
+_Plain.yaml_implicit_resolvers = {
+    first: [("tag:yaml.org,2002:str", _SIXTIES), *resolvers] if first in "+-0123456789" else resolvers
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+class _Loader(_Plain):
     """Safe YAML that knows where each key stands and refuses a key twice."""
 
     secrets: dict[str, Any] | None = None
-    folder: Path = Path()
+    file: Path = Path()
+
+
+class _Literal(str):
+    """A secret: what looks like ${NAME} in it is a part of it."""
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[Place, int]]:
     """The document, and the line of each of its keys. Raises ConfigError."""
+    text = _text(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise ConfigError(f"There is no file {path}. Copy config.yaml.example there.") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path.name} is not UTF-8 text.") from error
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
-    loader = _Loader(text)
-    loader.folder = path.parent
+        loader = _Loader(text)
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise ConfigError(f"{path.name}, line {line}: a character that YAML does not allow.") from error
+    loader.file = path
     try:
         node = loader.get_single_node()
         lines: dict[Place, int] = {}
@@ -38,7 +50,11 @@ def read(path: Path) -> tuple[dict[str, Any], dict[Place, int]]:
         data = loader.construct_document(node) if node is not None else {}
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
-        raise ConfigError(f"{path.name}, line {line}: {error.problem or error.context}.") from error
+        raise ConfigError(f"{path.name}, line {line}: {_said(error)}.") from error
+    except RecursionError as error:
+        raise ConfigError(
+            f"{path.name}: it is nested without end; does an alias (*name) stand inside itself?"
+        ) from error
     finally:
         loader.dispose()
     if data is None:
@@ -62,18 +78,55 @@ def _note_lines(node: yaml.Node, at: Place, lines: dict[Place, int], file: str) 
             _note_lines(value, (*at, index), lines, file)
 
 
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        what = "Copy config.yaml.example there." if path.name == "config.yaml" else "Is its name right?"
+        raise ConfigError(f"There is no file {path}. {what}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path.name} is not UTF-8 text.") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _said(error: yaml.MarkedYAMLError) -> str:
+    problem = error.problem or error.context or "it is not YAML"
+    if tag := re.search(r"constructor for the tag '(.*)'", problem):
+        return f"there is no {tag[1]}; `!secret name` takes a value from secrets.yaml"
+    if "\\t" in problem:
+        return "a tab; YAML is indented with spaces"
+    if "cannot start any token" in problem:
+        return f"{problem}; put text that begins so in quotes"
+    return problem
+
+
 def _secret(loader: _Loader, node: yaml.Node) -> Any:
+    where = f"{loader.file.name}, line {node.start_mark.line + 1}"
+    path = loader.file.parent / "secrets.yaml"
     if loader.secrets is None:
-        path = loader.folder / "secrets.yaml"
-        try:
-            loader.secrets = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except FileNotFoundError as error:
-            line = node.start_mark.line + 1
-            raise ConfigError(f"config.yaml, line {line}: !secret needs a file secrets.yaml beside it.") from error
-    name = str(node.value)
-    if not isinstance(loader.secrets, dict) or name not in loader.secrets:
-        raise ConfigError(f"line {node.start_mark.line + 1}: secrets.yaml has no {name!r}.")
-    return loader.secrets[name]
+        if not path.exists():
+            raise ConfigError(f"{where}: !secret needs a file secrets.yaml beside it.")
+        loader.secrets = _secrets(path)
+    if not isinstance(node, yaml.ScalarNode) or not node.value:
+        raise ConfigError(f"{where}: !secret wants a name behind it, of a line in secrets.yaml.")
+    if node.value not in loader.secrets:
+        raise ConfigError(f"{where}: secrets.yaml has no {node.value!r}.")
+    found = loader.secrets[node.value]
+    return _Literal(found) if isinstance(found, str) else found
+
+
+def _secrets(path: Path) -> dict[str, Any]:
+    """Nothing that stands in the file is repeated in an error."""
+    try:
+        found = yaml.load(_text(path), _Plain) or {}
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark is not None else ""
+        raise ConfigError(f'{path.name}{line}: this is not YAML; write `name: "value"` on each line.') from error
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path.name}: expected `name: value` on each line.")
+    return {str(name): value for name, value in found.items()}
 
 
 _Loader.add_constructor("!secret", _secret)
@@ -84,15 +137,24 @@ def _expanded(value: Any, at: Place, lines: dict[Place, int], file: str) -> Any:
         return {key: _expanded(inner, (*at, str(key)), lines, file) for key, inner in value.items()}
     if isinstance(value, list):
         return [_expanded(inner, (*at, index), lines, file) for index, inner in enumerate(value)]
+    if isinstance(value, _Literal):
+        return str(value)
     if isinstance(value, str) and "${" in value:
-
-        def replace(match: re.Match[str]) -> str:
-            name, _, default = match[1].partition(":-")
-            found = os.environ.get(name)
-            if found is None and ":-" not in match[1]:
-                where = f"{file}, line {lines.get(at, 0)}: {written(at)}"
-                raise ConfigError(f"{where}: the environment has no {name}.")
-            return found if found is not None else default
-
-        return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*(?::-[^}]*)?)\}", replace, value)
+        return _NAME.sub(lambda match: _of_environment(match, at, f"{file}, line {lines.get(at, 0)}"), value)
     return value
+
+
+_NAME = re.compile(r"\$?\$\{(?:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\})?")
+
+
+def _of_environment(match: re.Match[str], at: Place, where: str) -> str:
+    if match[0].startswith("$$"):
+        return match[0][1:]
+    if match[1] is None:
+        raise ConfigError(
+            f"{where}: {written(at)}: write ${{NAME}} or ${{NAME:-otherwise}}, and $${{ for these characters."
+        )
+    found = os.environ.get(match[1], match[2])
+    if found is None:
+        raise ConfigError(f"{where}: {written(at)}: the environment has no {match[1]}.")
+    return found

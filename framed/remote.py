@@ -54,6 +54,7 @@ def where(config: Path | None, data: Path | None, http_port: int | None) -> Wher
         from framed.config_yaml import read
 
         document, _ = read(path)
+        config_file.resolve(document, path)
     http = document.get("http") or {}
     folder = data or document.get("data_dir") or config_file.DATA_DIR
     host, port = (http.get("host"), http.get("port", config_file.HTTP_PORT)) if isinstance(http, dict) else (None, None)

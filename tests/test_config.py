@@ -8,9 +8,11 @@ import pytest
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from framed import remote
 from framed.config import Config, Mqtt, find, load
 from framed.errors import ConfigError
-from framed.frames.base import Matte
+from framed.frames.base import Matte, Panel
+from framed.frames.palette import PRESETS, inks_of
 from framed.frames.registry import FrameConfig, QuietHours
 from framed.library.walk import Root
 from framed.schedule import ScheduleEntry
@@ -89,6 +91,8 @@ def test_the_listed_root_and_frame_of_the_example_are_valid() -> None:
     assert [ScheduleEntry.model_validate(entry).frame for entry in timed] == ["kitchen"] * 3
     assert Root.model_validate(root).watch == "auto"
     assert FrameConfig.model_validate(frame).matte == Matte()
+    panel = Panel(width=800, height=480, palette=frame["palette"], wire_palette=frame["wire_palette"])
+    assert inks_of(panel) == PRESETS["spectra6"], "its inks can be had by name, and here one by one"
 
 
 def test_an_empty_file_is_a_working_one(tmp_path: Path) -> None:
@@ -97,6 +101,32 @@ def test_an_empty_file_is_a_working_one(tmp_path: Path) -> None:
 
 def test_a_section_with_every_key_commented_out_means_its_defaults(tmp_path: Path) -> None:
     assert load(_file(tmp_path, "mqtt:\n  # port: 1\n  tls:\nlibrary:\n")) == load(None)
+
+
+def test_a_key_with_nothing_behind_it_means_its_default(tmp_path: Path) -> None:
+    text = "data_dir:\nlibrary:\n  roots:\n  # - ~/Pictures\nframes:\nschedule:\ncaptions: {ollama: }\n"
+    assert load(_file(tmp_path, text)) == Config()
+
+
+def test_a_relative_path_begins_where_the_file_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    (folder / "ca.pem").touch()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    text = "data_dir: data\nmodels: {folder: ~/models}\nmqtt: {tls: {enabled: true, ca: ca.pem}}\n"
+    config = load(_file(folder, text))
+    assert (config.data_dir, config.mqtt.tls.ca) == (folder / "data", folder / "ca.pem")
+    assert config.models.folder == Path("~/models").expanduser()
+    assert load(folder / "config.yaml", {"data_dir": "here"}).data_dir == tmp_path / "elsewhere" / "here"
+    assert remote.where(folder / "config.yaml", None, None).data == folder / "data", "the commands look there, too"
+
+
+def test_a_time_of_day_needs_no_quotes(tmp_path: Path) -> None:
+    config = load(_file(tmp_path, "frames:\n- id: a\n  name: 12:30\n  quiet_hours: {start: 22:30, end: 07:00}\n"))
+    assert config.frames[0].name == "12:30"
+    assert config.frames[0].quiet_hours is not None
+    assert str(config.frames[0].quiet_hours.start) == "22:30:00"
 
 
 def test_options_of_the_command_line_win_over_the_file(tmp_path: Path) -> None:
@@ -108,8 +138,42 @@ def test_options_of_the_command_line_win_over_the_file(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("http:\n  port: 99999\n", r"config\.yaml, line 2: http\.port: .*65535"),
-        ("http:\n  prot: 1\n", r"config\.yaml, line 2: http\.prot: there is no such key; config\.yaml\.example"),
+        ("http:\n  prot: 1\n", r"config\.yaml, line 2: http\.prot: there is no such key; did you mean http\.port\."),
+        ("htp: {port: 1}\n", r"config\.yaml, line 1: htp: there is no such key; did you mean http\."),
+        ("timezone: UTC\n", r"config\.yaml, line 1: timezone: there is no such key; did you mean ask\.timezone\."),
+        ("frames:\n- id: a\n  witdh: 9\n", r"line 3: frames\[0\]\.witdh: .*did you mean frames\[0\]\.width\."),
+        (
+            "http: {colour: red}\n",
+            r"line 1: http\.colour: there is no such key; config\.yaml\.example lists them all\.",
+        ),
         ("mqtt:\n  tls:\n    cert: a\n", r"config\.yaml, line 3: mqtt\.tls\.cert: there is no such key"),
+        ("http: 5\n", r"line 1: http: expected keys of its own, such as `host:`\."),
+        ("library: {roots: ~/Pictures}\n", r"line 1: library\.roots: expected a list"),
+        ("mqtt: {password: 0123}\n", r"line 1: mqtt\.password: expected text; put it in quotes\."),
+        ("slideshow: {interval_s: 5m}\n", r"line 1: slideshow\.interval_s: expected a whole number\."),
+        ("slideshow: {interval_s: 1}\n", r"line 1: slideshow\.interval_s: expected at least 5\."),
+        ("slideshow: {fit: covr}\n", r"line 1: slideshow\.fit: expected 'cover', .*'matte'; did you mean cover\."),
+        ("compute: {device: gpu}\n", r"line 1: compute\.device: expected auto, cpu, cuda, cuda:1, xpu or mps\."),
+        ("mqtt: {host: 'mqtt://b.lan'}\n", r"line 1: mqtt\.host: expected the broker's name or address alone"),
+        ("mqtt: {host: b.lan:1884}\n", r"line 1: mqtt\.host: expected .*its port is mqtt\.port\."),
+        ("mqtt: {base_topic: a/+}\n", r"line 1: mqtt\.base_topic: expected one to four levels"),
+        ("mqtt:\n  tls: {enabled: true, ca: no.pem}\n", r"line 2: mqtt\.tls: ca: there is no file /.*/no\.pem"),
+        ("models: {tags: best}\n", r"line 1: models\.tags: expected one of: auto, off, ramplus, efficientnet\."),
+        ("models: {text_embedding: off}\n", r"line 1: models\.text_embedding: expected one of: auto, minilm\."),
+        ("compute: {keep_loaded: [painting]}\n", r"line 1: compute\.keep_loaded: there is no task painting; there are"),
+        ("ask: {default_count: 600}\n", r"line 1: ask: default_count is more than max_count, which is 500\."),
+        ("tags:\n  categories: no.yaml\n", r"line 2: tags\.categories: there is no file /.*/no\.yaml"),
+        ("frames:\n- id: a\n  palette: spectra7\n", r"line 3: frames\[0\]\.palette: expected .*did you mean spectra6"),
+        (
+            "frames:\n- id: a\n  palette: ['#00000g', '#ffffff']\n",
+            r"line 3: frames\[0\]\.palette\[0\]: expected a colour",
+        ),
+        (
+            "frames:\n- id: a\n  matte: {colour: red}\n",
+            r"frames\[0\]\.matte\.colour: expected 'auto', .*; or a colour such",
+        ),
+        ("a: &a [*a]\n", r"config\.yaml: it is nested without end"),
+        ("http:\n\tport: 1\n", r"config\.yaml, line 2: a tab; YAML is indented with spaces\."),
         ("ask:\n  timezone: Mars/Olympus\n", r"config\.yaml, line 2: ask\.timezone: .*Europe/Berlin"),
         ("frames:\n- id: a\n- name: B\n", r"config\.yaml, line 3: frames\[1\]\.id: this key is needed"),
         ("frames:\n- id: a\n- id: a\n", r"config\.yaml, line 1: frames: the id 'a' is used twice"),
@@ -121,6 +185,8 @@ def test_options_of_the_command_line_win_over_the_file(tmp_path: Path) -> None:
         ("http:\n  base_url: ${FRAMED_NOT_SET}\n", r"config\.yaml, line 2: http\.base_url: .*no FRAMED_NOT_SET"),
         ("mqtt:\n  password: !secret mqtt\n", r"config\.yaml, line 2: .*secrets\.yaml"),
         ("mqtt:\n  password: !python/name:os.system\n", r"config\.yaml, line 2: "),
+        ("mqtt: {password: !secrt mqtt}\n", r"config\.yaml, line 1: there is no !secrt; `!secret name`"),
+        ("http: {base_url: 'http://${NO SUCH}'}\n", r"line 1: http\.base_url: write \$\{NAME\}"),
     ],
 )
 def test_a_mistake_names_its_file_line_and_key(tmp_path: Path, text: str, said: str) -> None:
@@ -152,6 +218,28 @@ def test_a_secret_that_is_missing_is_named(tmp_path: Path) -> None:
     (tmp_path / "secrets.yaml").write_text("other: x\n")
     with pytest.raises(ConfigError, match=r"line 1: secrets\.yaml has no 'mqtt'"):
         load(_file(tmp_path, "mqtt: {password: !secret mqtt}\n"))
+
+
+@pytest.mark.parametrize(
+    ("secrets", "said"),
+    [
+        ("mqtt: [hush-hush\n", r"^secrets\.yaml, line 2: this is not YAML"),
+        ("hush-hush\n", r"^secrets\.yaml: expected `name: value` on each line"),
+        ("12: hush-hush\n", r"^config\.yaml, line 1: secrets\.yaml has no 'mqtt'"),
+    ],
+)
+def test_secrets_that_cannot_be_read_are_said_without_them(tmp_path: Path, secrets: str, said: str) -> None:
+    (tmp_path / "secrets.yaml").write_text(secrets)
+    with pytest.raises(ConfigError, match=said) as caught:
+        load(_file(tmp_path, "mqtt: {password: !secret mqtt}\n"))
+    assert "hush-hush" not in str(caught.value)
+
+
+def test_a_dollar_sign_in_a_secret_is_a_part_of_it(tmp_path: Path) -> None:
+    (tmp_path / "secrets.yaml").write_text("mqtt: a${b}c\n")
+    config = load(_file(tmp_path, "mqtt: {username: 'a$${b}c', password: !secret mqtt}\n"))
+    assert config.mqtt.password is not None
+    assert config.mqtt.password.get_secret_value() == config.mqtt.username == "a${b}c"
 
 
 def test_a_wrong_secret_is_not_repeated_in_the_message(tmp_path: Path) -> None:

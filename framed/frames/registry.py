@@ -11,13 +11,14 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
 from framed.errors import BadRequest, UnknownFrame
-from framed.frames.base import Box, Dither, Fit, Format, Matte, Overlay, Panel, Rotation
+from framed.frames.base import Box, Colour, Dither, Fit, Format, Matte, Overlay, PaletteName, Panel, Rotation
 from framed.store import frames as rows
 from framed.store.database import Database
 
 log = structlog.get_logger(__name__)
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,32}$")]
+Inks = Annotated[list[Colour], Field(min_length=2, max_length=64)]
 MAX_FRAMES = 500
 
 
@@ -59,11 +60,11 @@ class FrameConfig(BaseModel):
     rotation: Rotation | None = None
     fit: Fit | None = None
     matte: Matte | None = None
-    palette: str | list[str] | None = None
-    wire_palette: list[str] | None = None
+    palette: PaletteName | Inks | None = None
+    wire_palette: Inks | None = None
     dither: Dither | None = None
     overlay: Overlay | None = None
-    formats: list[Format] | None = None
+    formats: Annotated[list[Format], Field(min_length=1)] | None = None
     quality: int | None = Field(None, ge=30, le=100)
     max_bytes: int | None = Field(None, ge=1_000)
     delivery: Literal["url", "mqtt"] | None = None
