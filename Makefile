@@ -7,8 +7,21 @@ PHOTOS ?=
 DATA ?=
 HTTP_PORT ?=
 MQTT_PORT ?=
+# Recipes read these from the environment: a folder's name may hold anything but a $ that is not doubled.
+export PHOTOS DATA HTTP_PORT MQTT_PORT
 
-.PHONY: run test lint types docs bench setup setup-dev clean
+.PHONY: help run test lint types docs bench setup setup-dev clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make run                     install framed into .venv and start it on sample photos"
+	@echo "make run PHOTOS=~/Pictures   the same on your own folder; DATA=, HTTP_PORT= and MQTT_PORT= are framed's others"
+	@echo "make setup                   install only"
+	@echo "make test                    install the tools for tests and run them all; ARGS=tests/web runs a part"
+	@echo "make lint, make types        only style; only types"
+	@echo "make docs                    write docs/contract.md anew"
+	@echo "make bench                   measure with small numbers; FULL=1 with those of docs/figures.md, for hours"
+	@echo "make clean                   remove .venv; photos and framed's data stay"
 
 setup: $(VENV)/.setup-run
 setup-dev: $(VENV)/.setup-dev
@@ -33,8 +46,11 @@ $(VENV)/.setup-dev: $(VENV)/.setup-run
 	@touch $@
 
 run: setup
-	@$(BIN)/framed run $(if $(PHOTOS),--photos "$(PHOTOS)",--samples) $(if $(DATA),--data "$(DATA)") \
-		$(if $(HTTP_PORT),--http-port $(HTTP_PORT)) $(if $(MQTT_PORT),--mqtt-port $(MQTT_PORT))
+	@set -- --samples; test -z "$$PHOTOS" || set -- --photos "$$PHOTOS"; \
+		test -z "$$DATA" || set -- "$$@" --data "$$DATA"; \
+		test -z "$$HTTP_PORT" || set -- "$$@" --http-port "$$HTTP_PORT"; \
+		test -z "$$MQTT_PORT" || set -- "$$@" --mqtt-port "$$MQTT_PORT"; \
+		exec $(BIN)/framed run "$$@"
 
 test: setup-dev lint types
 	@env -u PYTHONDONTWRITEBYTECODE OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
@@ -52,8 +68,7 @@ docs: setup
 
 bench: setup-dev
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e ".[bench]"
-	@failed=; for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || failed="$$failed $$script"; done; \
-		test -z "$$failed" || { echo "Failed:$$failed"; exit 1; }
+	@$(BIN)/python bench $(if $(FULL),--full) $(ARGS)
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -22,6 +22,17 @@ def test_what_a_bench_takes_from_elsewhere_is_there(path: Path) -> None:
     assert [(module, name) for module, name in taken if not _has(module, name)] == []
 
 
+def test_make_bench_runs_every_bench_and_none_that_is_not_there() -> None:
+    runner = BENCHES[0].parent / "__main__.py"
+    small = next(
+        node.value
+        for node in ast.parse(runner.read_text()).body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "SMALL"
+    )
+
+    assert sorted(ast.literal_eval(small)) == [path.stem for path in BENCHES if path.parent == runner.parent][1:]
+
+
 def _has(module: str, name: str) -> bool:
     if module.partition(".")[0] in ("framed", "tests"):
         return hasattr(importlib.import_module(module), name) or _is_module(f"{module}.{name}")
