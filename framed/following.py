@@ -71,9 +71,8 @@ class Following:
         ids = await self._database.read(lambda c: rows.photo_ids(c, playlist)) if playlist else []
         if playlist is None or len(ids) < 2:
             return "It is the only photo of this list."
-        left = [each for each in ids if each != photo]
-        names = await self._database.read(lambda c: photo_rows.uids_of(c, left))
-        await self._kept.by_hand([names[each] for each in left if each in names], None, id=playlist)
+        names = await self._database.read(lambda c: photo_rows.uids_of(c, [photo]))
+        await self._kept.edit(playlist, remove=[names[photo]])
         await self._player.move(frame.id, 1)
         return "Left out of this list."
 

@@ -168,27 +168,16 @@ class PlaylistHandler:
         else:
             playlist_id = await self._playing_or(request)
             playlist_id = await self._kept.rename(playlist_id, request.name)
-            photos = request.photos
             if request.add or request.remove:
-                photos = await self._with(playlist_id, request.add or [], request.remove or [])
-            if photos is not None:
-                await self._kept.by_hand(photos, None, id=playlist_id)
+                await self._kept.edit(playlist_id, add=request.add or (), remove=request.remove or ())
+            elif request.photos is not None:
+                await self._kept.by_hand(request.photos, None, id=playlist_id)
         for frame in self._registry.all():
             if await self._plays(frame, playlist_id):
                 await self._after_edit(frame)
         listed = await self._database.read(lambda c: rows.get(c, playlist_id, limit=0))
         assert listed is not None
         return {"id": listed.id, "name": listed.name, "count": listed.count}
-
-    async def _with(self, playlist_id: str, add: list[str], remove: list[str]) -> list[str]:
-        ids = await self._database.read(lambda c: rows.photo_ids(c, playlist_id))
-        names = await self._database.read(lambda c: photo_rows.uids_of(c, ids))
-        gone = {*add, *remove}
-        left = [names[photo] for photo in ids if photo in names and names[photo] not in gone]
-        wanted = [*left, *(uid for uid in add if uid not in remove)]
-        if not wanted:
-            raise BadRequest("A playlist needs a photo; delete it instead.", field="remove")
-        return wanted
 
     async def _after_edit(self, frame: Frame) -> None:
         """A picture that was taken out leaves the frame too."""

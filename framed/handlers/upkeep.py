@@ -5,7 +5,6 @@ import zlib
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection
 
 from framed.bus import Bus
 from framed.errors import FramedError
@@ -25,6 +24,7 @@ from framed.store.playlists import Item, Playlist
 log = structlog.get_logger(__name__)
 
 REFRESH_S = 20.0
+_TRIES = 3
 
 
 class PlaylistUpkeep:
@@ -135,6 +135,16 @@ class PlaylistUpkeep:
         return playing
 
     async def _refresh(self, playlist_id: str, frames: list[Frame]) -> int:
+        """How many photos were added."""
+        for _ in range(_TRIES):
+            added = await self._refresh_once(playlist_id, frames)
+            if added is not None:
+                return added
+        await self._refresh_soon(REFRESH_S)
+        return 0
+
+    async def _refresh_once(self, playlist_id: str, frames: list[Frame]) -> int | None:
+        """None where the list was changed meanwhile."""
         listed = await self._database.read(lambda c: rows.get(c, playlist_id))
         if listed is None or listed.plan is None:
             return 0
@@ -152,7 +162,8 @@ class PlaylistUpkeep:
             items = self._with(listed, fresh, plan, answer, await self._place(first, listed))
         if not items or [item.photo_id for item in items] == [item.photo_id for item in listed.items]:
             return 0
-        await self._database.write(lambda c: _set(c, listed, items, plan))
+        if not await self._replaced(listed, items, plan):
+            return None
         self._bus.emit(PlaylistChanged(listed.id, listed.name, len(items)))
         for frame in frames:
             await self._player.republish(frame.id)
@@ -185,9 +196,13 @@ class PlaylistUpkeep:
         current, _ = await self._player.current(frame_id)
         items = [item for item in answer.items() if item.photo_id != current]
         showing = [item for item in listed.items if item.photo_id == current]
-        if items:
-            await self._database.write(lambda c: _set(c, listed, [*showing[:1], *items], plan))
+        if items and await self._replaced(listed, [*showing[:1], *items], plan):
             await self._player.republish(frame_id)
+
+    async def _replaced(self, listed: Playlist, items: list[Item], plan: QueryPlan) -> bool:
+        """What somebody did to the list while it was composed anew stands: a photo taken out must not come back."""
+        document = plan.model_dump(mode="json")
+        return await self._database.write(lambda c: rows.replace(c, listed, items, document))
 
     # -- frames want other things --------------------------------------------------------------------------------
 
@@ -230,9 +245,3 @@ def default_id(frame_id: str) -> str:
     if len(frame_id) > 24:
         frame_id = f"{frame_id[:15]}-{zlib.crc32(frame_id.encode()):08x}"
     return f"default-{frame_id}"
-
-
-def _set(connection: Connection, listed: Playlist, items: list[Item], plan: QueryPlan) -> None:
-    rows.set_items(connection, listed.id, items)
-    rows.set_plan(connection, listed.id, plan.model_dump(mode="json"))
-    rows.keep_places(connection, listed.id, [item.photo_id for item in items])

@@ -96,34 +96,39 @@ class Kept:
     async def by_hand(self, uids: Sequence[str], name: str | None, *, id: str | None = None) -> str:
         """Stores these photos as a playlist; with the id of an existing one that is edited, and still gets new photos
         where it has a plan, but none that were taken out."""
-        found = await self._database.read(lambda c: photo_rows.ids_of(c, uids))
+        found = await self._found(uids, field="photos")
+        playlist_id = await self._usable(id) if id else new_id(name or BY_HAND)
+        wanted = list(dict.fromkeys(uids))
+        self._bus.emit(
+            await self._database.write(lambda c: _put_by_hand(c, playlist_id, name, wanted, found), durable=True)
+        )
+        return playlist_id
+
+    async def edit(self, playlist_id: str, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:
+        """Puts these photos in at the end and takes those out. It is read and written in one: of two edits at once
+        neither undoes the other."""
+        added = await self._found(add, field="add")
+
+        def store(connection: Connection) -> PlaylistChanged:
+            if rows.get(connection, playlist_id, limit=0) is None:
+                raise UnknownPlaylist("There is no playlist with that id.", field="id")
+            ids = rows.photo_ids(connection, playlist_id)
+            names = photo_rows.uids_of(connection, ids)
+            left = {names[photo]: photo for photo in ids if photo in names and names[photo] not in {*add, *remove}}
+            found = left | {uid: photo for uid, photo in added.items() if uid not in remove}
+            wanted = [*left, *(uid for uid in dict.fromkeys(add) if uid in found)]
+            if not wanted:
+                raise BadRequest("A playlist needs a photo; delete it instead.", field="remove")
+            return _put_by_hand(connection, playlist_id, None, wanted, found)
+
+        self._bus.emit(await self._database.write(store, durable=True))
+
+    async def _found(self, uids: Sequence[str], *, field: str) -> dict[str, int]:
+        found = await self._database.read(lambda c: photo_rows.ids_of(c, uids)) if uids else {}
         missing = [uid for uid in uids if uid not in found]
         if missing:
-            raise UnknownPhoto(f"There is no photo {missing[0][:40]!r}.", field="photos")
-        wanted = list(dict.fromkeys(uids))
-        before = await self._database.read(lambda c: rows.get(c, id)) if id else None
-        called = name or (before.name if before else BY_HAND)
-        playlist_id = before.id if before else await self._usable(id) if id else new_id(called)
-
-        def store(connection: Connection) -> int:
-            items, plan = _edited(connection, before, wanted, found)
-            saved = name is not None or (before is not None and before.saved)
-            rows.put(
-                connection,
-                id=playlist_id,
-                name=called,
-                plan=plan,
-                items=items,
-                relaxed=before.relaxed if before else [],
-                left_out=before.left_out if before else {},
-                saved=saved,
-            )
-            rows.keep_places(connection, playlist_id, [item.photo_id for item in items])
-            return len(items)
-
-        count = await self._database.write(store, durable=True)
-        self._bus.emit(PlaylistChanged(playlist_id, called, count))
-        return playlist_id
+            raise UnknownPhoto(f"There is no photo {missing[0][:40]!r}.", field=field)
+        return found
 
     async def rename(self, playlist_id: str, name: str | None) -> str:
         """Saves the playlist, under another name where one is given; its id, a new one for a frame's default list."""
@@ -189,6 +194,26 @@ def _core(plan: QueryPlan) -> dict[str, Any]:
 
 def _unknown(plan: QueryPlan) -> int:
     return len(plan.unknown_names) + len(plan.unknown_places)
+
+
+def _put_by_hand(
+    connection: Connection, playlist_id: str, name: str | None, wanted: Sequence[str], found: dict[str, int]
+) -> PlaylistChanged:
+    before = rows.get(connection, playlist_id)
+    called = name or (before.name if before else BY_HAND)
+    items, plan = _edited(connection, before, wanted, found)
+    rows.put(
+        connection,
+        id=playlist_id,
+        name=called,
+        plan=plan,
+        items=items,
+        relaxed=before.relaxed if before else [],
+        left_out=before.left_out if before else {},
+        saved=name is not None or (before is not None and before.saved),
+    )
+    rows.keep_places(connection, playlist_id, [item.photo_id for item in items])
+    return PlaylistChanged(playlist_id, called, len(items))
 
 
 def _edited(

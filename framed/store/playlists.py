@@ -166,8 +166,16 @@ def without_photo(connection: Connection, photo_id: int, playlist_ids: Sequence[
             set_items(connection, playlist_id, [item for item in kept.items if item.photo_id != photo_id])
 
 
-def set_plan(connection: Connection, playlist_id: str, plan: dict[str, Any]) -> None:
-    connection.execute(update(playlists).where(playlists.c.id == playlist_id).values(plan=plan))
+def replace(connection: Connection, read: Playlist, items: Sequence[Item], plan: dict[str, Any]) -> bool:
+    """Gives a playlist other items, composed from what was `read`; False, and nothing changes, where a person has
+    edited it since, a photo has left it, or it is gone."""
+    now = get(connection, read.id)
+    if now is None or (now.plan, now.items) != (read.plan, read.items):
+        return False
+    set_items(connection, read.id, items)
+    connection.execute(update(playlists).where(playlists.c.id == read.id).values(plan=plan))
+    keep_places(connection, read.id, [item.photo_id for item in items])
+    return True
 
 
 def move(connection: Connection, old: str, new: str) -> None:

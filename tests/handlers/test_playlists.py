@@ -1,5 +1,6 @@
 """Playlists over MQTT and HTTP: kept, named, edited, and right again when photos or days change."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -105,6 +106,19 @@ async def test_a_picture_taken_out_leaves_the_frame_too(home: Home) -> None:
     after = await home.app.player.state_payload("kitchen")
     assert after["photo"] != before["photo"]
     assert (after["count"], before["count"]) == (len(listed) - 1, len(listed)), listed
+
+
+async def test_of_two_edits_at_once_neither_undoes_the_other(home: Home) -> None:
+    id = await saved(home, "photos", "Busy")
+    cat, coffee = await home.uid("cat.jpg"), await home.uid("coffee.jpg")
+
+    await asyncio.gather(*(home.ask("playlist/save", id=id, remove=[photo]) for photo in (cat, coffee)))
+    left = await home.names(id)
+    await asyncio.gather(*(home.ask("playlist/save", id=id, add=[photo]) for photo in (cat, coffee)))
+
+    assert {"cat.jpg", "coffee.jpg"}.isdisjoint(left)
+    assert sorted(await home.names(id)) == sorted([*left, "cat.jpg", "coffee.jpg"])
+    assert (await home.refused("playlist/save", id=id, add=["nobody"]))["field"] == "add"
 
 
 async def test_favourites_join_and_leave_their_playlist(home: Home) -> None:
