@@ -66,7 +66,7 @@ class _Follow:
         app.rendered.max_bytes = int(new.cache.pictures_gb * 1e9)
         app.previews.reconfigure(max_bytes=int(new.cache.previews_gb * 1e9))
         if new.cache != old.cache:
-            app.background.start(app.system.tidy(), "housekeeping")
+            app.background.start(app.housekeeping.tidy(), "housekeeping")
 
     async def library(self, old: Config, new: Config) -> None:
         app = self._app
@@ -110,6 +110,7 @@ class _Follow:
             backends=choices,
         )
         app.pipeline.reconfigure(steps=[s for s in made if s.name in tasks | others], limits=new.photos.limits())
+        app.previews.limits = new.photos.limits()
         if tasks:
             app.late.steps = late_steps(
                 database=app.database, compute=app.pool, previews=app.previews, backends=choices

@@ -76,7 +76,8 @@ class Opened:
 
 
 class Examine(Backend):
-    """inputs: path, name, sidecars (paths), steps (names), preview and thumb (paths to write), limits.
+    """inputs: path, name, sidecars (paths), steps (names), preview and thumb (paths to write), limits; `only`: the uid
+    of the photo that the file must hold, or it is PhotoChanging.
 
     Gives sha256, size, mtime_ns, width, height, format, notes, and for each step `results[step]` or
     `problems[step]`, with `ms[step]`. BadPhoto: the file as a whole cannot be read.
@@ -113,6 +114,8 @@ class Examine(Backend):
             full_size=tuple(inputs["full_size"]) if inputs.get("full_size") else None,
         )
         sha256 = hashlib.sha256(data).digest()
+        if inputs.get("only", uid := sha256.hex()[:16]) != uid:
+            raise PhotoChanging(f"{files.display_name(path)} holds another picture now.")
         if inputs.get("by_content"):
             # The picture's own hash names its files in the cache; the daemon does not know it before this call.
             opened.preview_path = _named(inputs["preview"], sha256)

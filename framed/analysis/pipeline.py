@@ -32,7 +32,8 @@ from framed.errors import (
     TimedOut,
     Unavailable,
 )
-from framed.events import PhotoAdded, PhotoAnalysed, PhotoFailed, PhotoGone, StepChanged
+from framed.events import PhotoAdded, PhotoAnalysed, PhotoFailed, PhotoGone, ScanFinished, StepChanged
+from framed.library.lane import Lane, NoAnswer
 from framed.library.sidecars import sidecar_paths
 from framed.library.walk import display_name
 from framed.models.base import Call, Compute
@@ -137,6 +138,7 @@ class Pipeline:
         self._finishing: set[int] = set()
         self._batches: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
+        self._missed: int | None = None  # a photo that is to be examined anew, and whose files were away
         self.rate = Rate()
         self.step_ms: Counter[str] = Counter()
         self.step_photos: Counter[str] = Counter()
@@ -153,12 +155,31 @@ class Pipeline:
         reopened = await self._database.write(lambda c: rows.reopen_outdated(c, self._versions))
         if reopened:
             log.info("photos want newer steps", photos=reopened)
+        self._bus.on(ScanFinished, self._scanned)
         self._new_files.set()
         self._new_photos.set()
         self._tasks = [
             asyncio.create_task(self._read_files(), name="pipeline:read"),
             asyncio.create_task(self._finish_photos(), name="pipeline:finish"),
         ]
+
+    async def _scanned(self, event: ScanFinished) -> None:
+        """Files that were away when their photos were to be examined anew may be back; one is looked for first."""
+        if event.problems or self._missed is None:
+            return
+        missed = self._missed
+        for photo in await self._database.read(lambda c: rows.work_of(c, [missed])):
+            if photo.paths and not await self._is_there(photo):
+                return
+        self._missed = None
+        if await self._database.write(lambda c: rows.reopen_outdated(c, self._versions)):
+            self.wake()
+
+    async def _is_there(self, photo: PhotoWork) -> bool:
+        try:
+            return await Lane().run(lambda: any(os.path.isfile(_joined(place)) for place in photo.paths), limit_s=5.0)
+        except NoAnswer:
+            return False
 
     async def close(self) -> None:
         tasks = [*self._tasks, *self._reading.values(), *self._batches]
@@ -350,12 +371,12 @@ class Pipeline:
 
     async def _finish_batch(self, batch: list[PhotoWork]) -> None:
         try:
-            await self._examine_again(batch)
+            away = await self._examine_again(batch)
             for step in self._batched:
                 wanting = [photo for photo in batch if self._wants(photo, step)]
                 for start in range(0, len(wanting), step.batch):
                     await self._run_step(step, wanting[start : start + step.batch])
-            await self._settle(batch)
+            await self._settle(batch, away)
         except FramedError as error:
             log.warning("a batch of photos waits", problem=error.message)
             await asyncio.sleep(5.0)
@@ -370,44 +391,58 @@ class Pipeline:
             state = photo.steps.get(need)
             if state is None or state[0] < self._versions[need]:
                 return False
-            if state[1] == "failed" and need in ("preview", "hash", "description"):
+            if state[1] == "failed" and need in ("preview", "hash", "description") and need not in photo.results:
                 return False
         version, state_now, attempts = photo.steps.get(step.name, (0, "", 0))
         if version < step.version:
             return True
         return state_now == "unavailable" or (state_now == "failed" and attempts < MAX_ATTEMPTS)
 
-    async def _examine_again(self, batch: list[PhotoWork]) -> None:
-        """Examined steps that are missing or outdated (a new version, a lost row) run on the file once more."""
+    async def _examine_again(self, batch: list[PhotoWork]) -> set[int]:
+        """Examined steps that are missing or outdated (a new version, a lost row) run on the file once more. Gives the
+        photos of which no file can be had now: what is known of them holds."""
+        missing = {photo.id: self._missing(photo) for photo in batch}
+        away = await asyncio.gather(*(self._again(photo, missing[photo.id]) for photo in batch if missing[photo.id]))
+        return {photo_id for photo_id in away if photo_id is not None}
 
-        async def again(photo: PhotoWork) -> None:
-            missing = [name for name, step in self._examined.items() if self._wants(photo, step)]
-            if not missing or not photo.paths:
-                return
-            path = b"/".join(part for part in photo.paths[0] if part)
-            call = Call(
-                task="examine",
-                backend="pillow",
-                inputs={
-                    "path": path,
-                    "name": photo.paths[0][-1].decode(errors="replace"),
-                    "sidecars": await asyncio.to_thread(sidecar_paths, path),
-                    "steps": missing,
-                    "preview": os.fsencode(self._previews.path(photo.uid)),
-                    "thumb": os.fsencode(self._previews.path(photo.uid, "thumb")),
-                    "limits": self._limits,
-                },
-                label=photo.uid,
-            )
+    def _missing(self, photo: PhotoWork) -> list[str]:
+        return [name for name, step in self._examined.items() if self._wants(photo, step)] if photo.paths else []
+
+    async def _again(self, photo: PhotoWork, missing: list[str]) -> int | None:
+        """The photo's id where none of its files can be had."""
+        for place in photo.paths:
             try:
-                answer = await self._compute.run(call)
+                answer = await self._compute.run(await self._look_again(photo, place, missing))
             except (Unavailable, NotReady, Busy):
                 raise  # no fault of the photo: the batch waits, and nothing counts as an attempt
+            except (PhotoChanging, PhotoForbidden) as error:
+                answer = {"results": {}, "problems": dict.fromkeys(missing, error.message), "away": True}
+                continue
             except FramedError as error:
                 answer = {"results": {}, "problems": dict.fromkeys(missing, error.message)}
-            await self._store_examined(photo, answer)
+            break
+        if answer.get("away") and "preview" in photo.results:
+            return photo.id
+        await self._store_examined(photo, answer)
+        return None
 
-        await asyncio.gather(*(again(photo) for photo in batch))
+    async def _look_again(self, photo: PhotoWork, place: tuple[bytes, bytes, bytes], missing: list[str]) -> Call:
+        path = _joined(place)
+        return Call(
+            task="examine",
+            backend="pillow",
+            inputs={
+                "path": path,
+                "name": place[-1].decode(errors="replace"),
+                "sidecars": await asyncio.to_thread(sidecar_paths, path),
+                "steps": missing,
+                "preview": os.fsencode(self._previews.path(photo.uid)),
+                "thumb": os.fsencode(self._previews.path(photo.uid, "thumb")),
+                "only": photo.uid,
+                "limits": self._limits,
+            },
+            label=photo.uid,
+        )
 
     async def _store_examined(self, photo: PhotoWork, answer: dict[str, Any]) -> None:
         def store(connection: Connection) -> None:
@@ -449,9 +484,14 @@ class Pipeline:
             photo.results[step] = outcome.result
         self._bus.emit(StepChanged(photo.uid, step, outcome.state, outcome.problem))
 
-    async def _settle(self, batch: list[PhotoWork]) -> None:
-        """Says of each photo whether it is complete; a step that may still be tried again leaves it open."""
+    async def _settle(self, batch: list[PhotoWork], away: set[int]) -> None:
+        """Says of each photo whether it is complete; a step that may still be tried again leaves it open, but for those
+        whose files are away: they wait until a folder was looked through without a problem."""
         states = {photo.id: self._state(photo) for photo in batch}
+        states |= {photo_id: "partial" for photo_id in away}
+        if away and self._missed is None:
+            self._missed = min(away)
+            log.info("photos stay as they are until their files are back", photos=len(away))
 
         def store(connection: Connection) -> None:
             for photo_id, state in states.items():
@@ -469,10 +509,15 @@ class Pipeline:
 
     def _state(self, photo: PhotoWork) -> str:
         states = {step.name: photo.steps.get(step.name, (0, "missing", 0)) for step in self.steps}
-        if states["preview"][1] != "completed":
+        if states["preview"][1] != "completed" and "preview" not in photo.results:
             return "failed" if states["preview"][2] >= MAX_ATTEMPTS or not photo.paths else "pending"
         if any(state == "failed" and attempts < MAX_ATTEMPTS for _, state, attempts in states.values()):
             return "pending"
         if all(state in ("completed", "skipped") for _, state, _ in states.values()):
             return "completed"
         return "partial"
+
+
+def _joined(place: tuple[bytes, bytes, bytes]) -> bytes:
+    """The path of a file in its root and folder."""
+    return b"/".join(part for part in place if part)

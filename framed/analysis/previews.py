@@ -5,6 +5,7 @@ import os
 import time
 import zlib
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -19,11 +20,21 @@ log = structlog.get_logger(__name__)
 class Previews:
     """`folder` holds `preview/aa/<uid>.jpg` and `thumb/aa/<uid>.jpg`; anything in it may be deleted at any time."""
 
-    def __init__(self, *, folder: Path, compute: Compute, database: Database, max_bytes: int) -> None:
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        compute: Compute,
+        database: Database,
+        max_bytes: int,
+        limits: dict[str, Any] | None = None,
+    ) -> None:
         self.folder = folder
         self._compute = compute
         self._database = database
         self._max_bytes = max_bytes
+        self.limits = limits or {}
+        """What one photo may cost; see `library.files.Limits`."""
         self._making: dict[str, asyncio.Task[None]] = {}
 
     def reconfigure(self, *, max_bytes: int) -> None:
@@ -77,6 +88,8 @@ class Previews:
                     "steps": ["preview"],
                     "preview": os.fsencode(self.path(photo.uid)),
                     "thumb": os.fsencode(self.path(photo.uid, "thumb")),
+                    "only": photo.uid,
+                    "limits": self.limits,
                 },
                 interactive=interactive,
                 label=photo.uid,

@@ -1,6 +1,7 @@
-"""Analyses photos again: forgets what is older than the request and waits until the pipeline has done it anew.
+"""Analyses photos again: what is older than the request is out of date, and the pipeline is waited for to do it anew.
 
-It may be broken off and begun again at any point: what was redone since the request is not forgotten a second time.
+It may be broken off and begun again at any point: what was redone since the request is not redone a second time. What
+was found before holds until then, and for good where it cannot be done again.
 """
 
 import asyncio
@@ -31,18 +32,20 @@ class Reanalysis:
     async def run(
         self, *, step: str | None, photo: str | None, since: float, progress: Callable[[float, str | None], None]
     ) -> dict[str, Any]:
-        """`step` with all that builds on it, or every step; of one photo or of all that were there at `since`."""
+        """`step` with all that builds on it, or every step; of one photo or of all that were there at `since`.
+        Gives how many photos, and of how many something failed."""
         steps = [known.name for known in self._pipeline.steps]
         if step is not None:
             steps = [step, *dependents(self._pipeline.steps, {step})]
-        total = await self._forget(steps, photo, since)
+        total = await self._outdate(steps, photo, since)
         await self._wait(total, photo, since, progress)
-        # A photo that was just being finished while its steps were forgotten has been closed without them.
+        # A photo that was just being finished while its steps were put out of date has been closed without them.
         if await self._database.write(lambda c: rows.reopen_lacking(c, steps, uid=photo, since=since)):
             await self._wait(total, photo, since, progress)
-        return {"photos": total}
+        failed = await self._database.read(lambda c: rows.count_failed(c, steps, uid=photo, since=since))
+        return {"photos": total, "failed": failed}
 
-    async def _forget(self, steps: list[str], photo: str | None, since: float) -> int:
+    async def _outdate(self, steps: list[str], photo: str | None, since: float) -> int:
         total, last = 0, 0
         while True:
             found = await self._database.write(

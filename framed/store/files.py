@@ -339,12 +339,13 @@ def held(connection: Connection, photo_id: int) -> bool:
 def restore(connection: Connection, photo_id: int, *, steps: Collection[str] = ()) -> bool:
     """Brings a photo back that was gone, in the state that its steps say; False when it was not gone.
 
-    `steps` names the steps that every photo has: where one has no row yet the photo is `pending` and goes on from
-    what it has.
+    `steps` names the steps that every photo has: where one is not done yet, or to be done anew, the photo is `pending`
+    and goes on from what it has.
     """
     if connection.execute(_STATE, {"b_photo": photo_id}).scalar() != "gone":
         return False
-    query = select(photo_steps.c.step, photo_steps.c.state).where(photo_steps.c.photo_id == photo_id)
+    query = select(photo_steps.c.step, photo_steps.c.state)
+    query = query.where(photo_steps.c.photo_id == photo_id, photo_steps.c.version > 0)
     states: dict[str, str] = {step: state for step, state in connection.execute(query)}
     values = {"state": _state_of(states, steps), "gone_at": None}
     connection.execute(update(photos).where(photos.c.id == photo_id).values(values))

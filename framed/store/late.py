@@ -7,9 +7,9 @@ a library of 100,000 photos each takes some milliseconds, wherever in it the wor
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, and_, delete, func, not_, select, text, update
+from sqlalchemy import Column, ColumnElement, Connection, Select, and_, func, not_, select, text, update
 
-from framed.store.photos import SHOWN, PhotoWork, work_of
+from framed.store.photos import SHOWN, PhotoWork, outdate, work_of
 from framed.store.tables import photo_steps, photos
 
 WINDOW = 4_000
@@ -103,6 +103,9 @@ def count(connection: Connection, step: str, version: int, attempts: int, *, spa
 _UNSHOWN = ("pending", "analysing", "failed", "gone")
 
 
+_NOT_FAILED = photo_steps.c.state != "failed"
+
+
 def _done(step: str, version: int, attempts: int) -> ColumnElement[bool]:
     again = and_(photo_steps.c.state == "failed", photo_steps.c.attempts < attempts)
     return and_(photo_steps.c.step == step, photo_steps.c.version >= version, not_(again))
@@ -112,21 +115,19 @@ def redo_by_another(
     connection: Connection, *, step: str, backend: str, stale: Sequence[str], reopen: bool, after: int, limit: int
 ) -> list[int]:
     """The next photos above id `after` whose `step` was done by another backend than this lack the steps `stale`;
-    their ids, in order.
+    their ids, in order. What was found holds until something newer is. One that this or a later backend failed on is
+    left alone: it would be tried at every start.
 
-    `reopen` forgets what was found and marks them as unfinished, for the pipeline; late steps find what is out of date
-    by themselves, and what was found holds until then.
+    `reopen` marks them as unfinished, for the pipeline; late steps find what is out of date by themselves.
     """
     other = photo_steps.c.result["backend"].as_string() != backend
     theirs = (photo_steps.c.step == step, photo_steps.c.photo_id > after, photo_steps.c.version > 0)
-    query = select(photo_steps.c.photo_id).where(*theirs, other).order_by(photo_steps.c.photo_id)
+    query = select(photo_steps.c.photo_id).where(*theirs, _NOT_FAILED, other).order_by(photo_steps.c.photo_id)
     ids: list[int] = list(connection.execute(query.limit(limit)).scalars())
-    these = photo_steps.c.step.in_(list(stale))
-    if not reopen:
-        _outdate(connection, ids, these)
-        return ids
-    connection.execute(delete(photo_steps).where(photo_steps.c.photo_id.in_(ids), these))
-    connection.execute(update(photos).where(photos.c.id.in_(ids), photos.c.state.in_(SHOWN)).values(state="pending"))
+    _outdate(connection, ids, photo_steps.c.step.in_(list(stale)))
+    if reopen:
+        opened = update(photos).where(photos.c.id.in_(ids), photos.c.state.in_(SHOWN))
+        connection.execute(opened.values(state="pending"))
     return ids
 
 
@@ -159,5 +160,4 @@ def ask_anew(
 
 
 def _outdate(connection: Connection, ids: Sequence[int], which: ColumnElement[bool]) -> None:
-    """An older version than any: so the steps are undone, as after an update, and as if never tried."""
-    connection.execute(update(photo_steps).where(photo_steps.c.photo_id.in_(ids), which).values(version=0, attempts=0))
+    connection.execute(outdate().where(photo_steps.c.photo_id.in_(ids), which))

@@ -10,8 +10,22 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Select, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Select,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.sql.dml import Update
 
 from framed.store.tables import (
     files,
@@ -82,8 +96,15 @@ def intake(connection: Connection, sha256: bytes, values: dict[str, Any]) -> tup
     return int(added.inserted_primary_key[0]), uid, True
 
 
+_FOUND = photo_steps.c.result
+
+
 def _step_row() -> Any:
-    """Built once: SQLAlchemy takes longer to put this statement together than SQLite to run it."""
+    """Built once: SQLAlchemy takes longer to put this statement together than SQLite to run it.
+
+    Where a step is done anew and fails, what it found before stays, beside the problem. A newer version begins to count
+    its attempts anew.
+    """
     given = {column.name: bindparam(f"b_{column.name}", type_=column.type) for column in photo_steps.c}
     statement = upsert(photo_steps).values({**given, "attempts": 1})
     return statement.on_conflict_do_update(
@@ -91,9 +112,12 @@ def _step_row() -> Any:
         set_={
             "version": statement.excluded.version,
             "state": statement.excluded.state,
-            "attempts": photo_steps.c.attempts + 1,
+            "attempts": case((photo_steps.c.version < statement.excluded.version, 1), else_=photo_steps.c.attempts + 1),
             "problem": statement.excluded.problem,
-            "result": statement.excluded.result,
+            "result": case(
+                (or_(statement.excluded.state == "failed", statement.excluded.state == "unavailable"), _FOUND),
+                else_=statement.excluded.result,
+            ),
             "at": statement.excluded.at,
         },
     )
@@ -201,20 +225,26 @@ def _with_steps(connection: Connection, found: dict[int, PhotoWork]) -> list[Pho
 def reopen_older(
     connection: Connection, steps: Sequence[str], *, uid: str | None, since: float, after: int, limit: int
 ) -> list[int]:
-    """Forgets what these steps found before `since`, and marks those photos as unfinished. The ids that it looked at,
-    in order from `after` on."""
+    """What these steps found before `since` is out of date, and holds until something newer is found; those photos are
+    marked as unfinished. The ids that it looked at, in order from `after` on."""
     query = _present(uid, since).where(photos.c.id > after).limit(limit)
     ids: list[int] = list(connection.execute(query).scalars())
     old = photo_steps.c.photo_id.in_(ids) & photo_steps.c.step.in_(list(steps)) & (photo_steps.c.at < since)
     stale = list(connection.execute(select(photo_steps.c.photo_id).where(old).distinct()).scalars())
-    connection.execute(delete(photo_steps).where(old))
+    connection.execute(outdate().where(old))
     connection.execute(update(photos).where(photos.c.id.in_(stale)).values(state="pending"))
     return ids
 
 
+def outdate() -> Update:
+    """Of the step rows that it is narrowed to: an older version than any, so the steps are undone, as after an update,
+    and as if never tried."""
+    return update(photo_steps).values(version=0, attempts=0)
+
+
 def reopen_lacking(connection: Connection, steps: Sequence[str], *, uid: str | None, since: float) -> int:
-    """Marks finished photos that have no row of one of these steps as unfinished; how many."""
-    whole = select(photo_steps.c.photo_id).where(photo_steps.c.step.in_(list(steps)))
+    """Marks finished photos that lack one of these steps, or have it out of date, as unfinished; how many."""
+    whole = select(photo_steps.c.photo_id).where(photo_steps.c.step.in_(list(steps)), photo_steps.c.version > 0)
     whole = whole.group_by(photo_steps.c.photo_id).having(func.count() >= len(steps))
     done = connection.execute(
         update(photos)
@@ -226,6 +256,15 @@ def reopen_lacking(connection: Connection, steps: Sequence[str], *, uid: str | N
         .values(state="pending")
     )
     return int(done.rowcount)
+
+
+def count_failed(connection: Connection, steps: Sequence[str], *, uid: str | None, since: float) -> int:
+    """Photos of which one of these steps failed since, and has not been done after all."""
+    failed = select(photo_steps.c.photo_id).where(
+        photo_steps.c.step.in_(list(steps)), photo_steps.c.state == "failed", photo_steps.c.at >= since
+    )
+    wanted = _present(uid, since).where(photos.c.id.in_(failed)).subquery()
+    return int(connection.execute(select(func.count()).select_from(wanted)).scalar_one())
 
 
 def count_open(connection: Connection, *, uid: str | None, since: float) -> int:

@@ -520,3 +520,27 @@ async def test_it_is_said_how_long_the_rest_will_take(shelf: Shelf) -> None:
     step.hold.set()
     await until(through(late))
     assert await late.outlook() == []
+
+
+async def test_what_fails_when_it_is_done_anew_keeps_what_was_found_and_says_why(shelf: Shelf) -> None:
+    await shelf.photos(1, 2)
+    late = await shelf.start(Fake("ocr", lambda photo: Outcome("completed", {"backend": "old"})))
+    await until(through(late))
+    await late.close()
+    renewal = Renewal(database=shelf.database, pipeline=SimpleNamespace(wake=lambda: None, steps=[]), late=lambda: late)
+    assert await renewal.follow("ocr", "new") == 2
+
+    fails = Fake("ocr", lambda photo: Outcome("failed", problem="it crashed"))
+    late = await shelf.start(fails, pace=QUICK)
+    await until(lambda: fails.seen == {1: MAX_ATTEMPTS, 2: MAX_ATTEMPTS})
+
+    await until(through(late))
+    kept = await shelf.database.read(lambda c: photos.steps_of(c, 1)["ocr"])
+    assert kept == {
+        "version": 1,
+        "state": "failed",
+        "attempts": 3,
+        "problem": "it crashed",
+        "result": {"backend": "old"},
+    }
+    assert await renewal.follow("ocr", "new") == 0  # it is not tried at every start

@@ -49,7 +49,7 @@ class Pipeline:
 
     def _redo(self, connection: Connection, photo: PhotoWork) -> None:
         for step in self.steps:
-            if step.name not in photo.steps:
+            if photo.steps.get(step.name, (0,))[0] < step.version:
                 self.done.append((photo.id, step.name))
                 rows.set_steps(connection, photo.id, [StepRow(step.name, 1, "completed", {})])
 
@@ -69,5 +69,5 @@ async def test_reanalysing_a_step_redoes_what_builds_on_it_and_once_only(tmp_pat
         answer = await again.run(step="tags", photo=None, since=since, progress=lambda share, _: said.append(share))
     await database.close()
 
-    assert answer == {"photos": 2}
+    assert answer == {"photos": 2, "failed": 0}
     assert sorted(pipeline.done) == [(1, "description"), (1, "tags"), (2, "description"), (2, "tags")]

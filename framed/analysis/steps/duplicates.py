@@ -1,4 +1,4 @@
-"""Step: the same picture again (PDQ within 8 bits) and close variants (within 31), over the whole library."""
+"""Step: the same picture again, and close variants of it, by PDQ over the whole library."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,14 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select, update
 
+from framed.analysis.pdq import DUPLICATE_BITS, MIN_QUALITY, NEAR_BITS
 from framed.analysis.step import BatchStep, Outcome
 from framed.store.database import Database
 from framed.store.photos import PhotoWork
 from framed.store.tables import photos as table
-
-DUPLICATE_BITS = 8
-NEAR_BITS = 31
-MIN_QUALITY = 50
 
 
 class DuplicatesStep(BatchStep):
