@@ -101,6 +101,8 @@ def _id_of(photo: str) -> str:
     """A photo's id is the beginning of the SHA-256 of its file."""
     path = Path(photo).expanduser()
     if not path.is_file():
+        if "/" in photo or path.suffix:
+            raise Unavailable(f"There is no file {path.absolute()}; name one, or the id of a photo.")
         return photo
     import hashlib
 

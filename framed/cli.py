@@ -5,6 +5,7 @@ Heavy imports stand inside the commands, so that they answer quickly. Exit statu
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -79,7 +80,12 @@ def run(
     config: ConfigFile = None,
     photos: Annotated[
         list[Path] | None,
-        typer.Option("--photos", metavar="FOLDER", help="A folder of photos, beside those of config.yaml; repeatable."),
+        typer.Option(
+            "--photos",
+            metavar="FOLDER",
+            readable=False,
+            help="A folder of photos, beside those of config.yaml; repeatable.",
+        ),
     ] = None,
     data: Data = None,
     http_port: HttpPort = None,
@@ -133,6 +139,10 @@ def _folder(path: Path) -> str:
         raise ConfigError(f"--photos: there is no folder {path} on this machine.")
     if not path.is_dir():
         raise ConfigError(f"--photos: {path} is a file, and a folder of photos is wanted.")
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise ConfigError(
+            f"--photos: {path} may not be read by this user; give it the right: chmod -R a+rX, or setfacl."
+        )
     return str(path)
 
 

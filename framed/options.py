@@ -1,4 +1,4 @@
-"""The options that commands share."""
+"""The options that commands share. None of typer's questions about files: framed has sentences of its own for them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,9 +15,12 @@ def _note_json(context: typer.Context, value: bool) -> bool:
 
 
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="config.yaml; else the usual places are looked at.")
+    Path | None,
+    typer.Option("--config", metavar="FILE", readable=False, help="config.yaml; else the usual places are looked at."),
 ]
-Data = Annotated[Path | None, typer.Option("--data", metavar="FOLDER", envvar="FRAMED_DATA", help="The data folder.")]
+Data = Annotated[
+    Path | None, typer.Option("--data", metavar="FOLDER", readable=False, envvar="FRAMED_DATA", help="The data folder.")
+]
 HttpPort = Annotated[
     int | None, typer.Option("--http-port", metavar="PORT", min=0, max=65_535, help="Port of the pages and the API.")
 ]

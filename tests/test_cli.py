@@ -201,6 +201,15 @@ def test_wrong_use_is_said_in_a_sentence_and_ends_with_two(words: list[str], sai
     assert "Traceback" not in done.output
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
+def test_a_folder_that_this_user_may_not_read_is_said(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir(mode=0o000)
+    done = CliRunner().invoke(app, ["run", "--photos", str(tmp_path / "photos")])
+
+    assert (done.exit_code, done.output.count("\n")) == (2, 1)
+    assert "may not be read by this user" in done.output
+
+
 def test_a_mistake_in_the_configuration_is_said_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("http:\n  prot: 1\n")
     done = CliRunner().invoke(app, ["check", "--config", str(tmp_path / "config.yaml")])
@@ -289,6 +298,12 @@ def test_photos_like_one_are_looked_for_by_its_file_or_its_id(daemon: Daemon) ->
     assert "Nothing else in the library is like it." in daemon.run("similar", str(file), "--by", "hash").output
     unknown = daemon.run("similar", "0" * 16)
     assert (unknown.exit_code, unknown.stderr.strip()) == (1, "There is no photo with that id.")
+
+
+def test_a_file_that_is_not_there_is_not_taken_for_an_id(daemon: Daemon) -> None:
+    done = daemon.run("similar", "/no/such/cat.jpg")
+
+    assert (done.exit_code, done.output.splitlines()[0][:40]) == (1, "There is no file /no/such/cat.jpg; name ")
 
 
 def test_the_contract_is_printed_for_programs() -> None:
