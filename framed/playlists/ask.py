@@ -252,6 +252,9 @@ class Asker:
                 "dates",
                 "yearly",
                 "seasons",
+                "times_of_day",
+                "clock",
+                "weekdays",
             ):
                 if not getattr(plan, key) and getattr(other, key):
                     changes[key] = getattr(other, key)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
+from framed.playlists import clock_times
+from framed.playlists.clock_times import Stretch
 from framed.playlists.date_points import TO, Days, Point, Points, placed, yearly_of
 from framed.playlists.date_words import UNITS, WEEKDAYS, number
 from framed.playlists.feasts import Season, days_later, month_end, months_later
@@ -45,6 +47,7 @@ class Found:
     seasons: list[Season] = field(default_factory=list)
     weekdays: list[int] = field(default_factory=list)
     times: list[TimeOfDay] = field(default_factory=list)
+    clock: list[Stretch] = field(default_factory=list)
     strong: bool = True
     possessive: bool = False
     bare: int | None = None
@@ -76,7 +79,14 @@ class DateReader:
         return self._points.point(at)
 
     def read(self, at: int) -> Found | None:
-        found = self._this_day(at) or self._beside(at) or self._bounded(at) or self._between(at) or self._plain(at)
+        found = (
+            self._clock(at)
+            or self._this_day(at)
+            or self._beside(at)
+            or self._bounded(at)
+            or self._between(at)
+            or self._plain(at)
+        )
         if found is None:
             return None
         if self._keys[found.end] == "'s":
@@ -87,6 +97,11 @@ class DateReader:
         return found
 
     # Phrases
+
+    def _clock(self, at: int) -> Found | None:
+        """ "after 8 pm", "between 6 and 9 in the morning"."""
+        said = clock_times.read(self._keys, at)
+        return said and Found(said[0], clock=[said[1]])
 
     def _this_day(self, at: int) -> Found | None:
         """ "this day in past years", "on this day", "this time last year"."""
@@ -149,7 +164,8 @@ class DateReader:
 
     def _bounded(self, at: int) -> Found | None:
         """ "since 2020", "before last summer", "older than five years"."""
-        word = next((words for words in _BOUNDS if tuple(self._keys[at : at + len(words)]) == words), None)
+        key = self._keys[at]
+        word = next((w for w in _BOUNDS if w[0] == key and tuple(self._keys[at : at + len(w)]) == w), None)
         if word is None:
             return None
         bound, j = _BOUNDS[word], at + len(word)

@@ -31,6 +31,8 @@ def why(card: Mapping[str, Any], plan: QueryPlan, found: Found) -> list[str]:
         reasons.append(f"taken in {place}")
     if card["taken"] is not None and (plan.dates or plan.yearly or plan.seasons or plan.sort in ("newest", "oldest")):
         reasons.append(taken_words(card))
+    if card["taken"] is not None and plan.clock:
+        reasons.append(f"taken at {datetime.fromtimestamp(card['taken'], UTC):%H:%M}")
     if plan.favourites and card["favourite"]:
         reasons.append("a favourite")
     if plan.quality == "best" and card["quality"] is not None:

@@ -1,12 +1,14 @@
 """A plan in the making: what is wanted, refused and asked of the playlist, as the items of a sentence give it."""
 
+from datetime import time
 from typing import Literal, TypeVar
 
+from framed.playlists.clock_times import DAY, without
 from framed.playlists.feasts import SEASONS
 from framed.playlists.grammar_fields import Fields
 from framed.playlists.grammar_sentence import Item, Sentence, Slot
 from framed.playlists.grammar_tokens import singular
-from framed.playlists.plan import DateRange, QueryPlan, Span, TimeOfDay, Yearly
+from framed.playlists.plan import ClockRange, DateRange, QueryPlan, Span, TimeOfDay, Yearly
 
 T = TypeVar("T")
 _TIMES: tuple[TimeOfDay, ...] = ("morning", "midday", "afternoon", "evening", "night")
@@ -21,6 +23,9 @@ _FIELDS: dict[Slot, str] = {
     "follow_up": "follow_up", "frame": "frame", "unknown_frame": "unknown_frame", "all_frames": "all_frames",
     "count": "count", "all": "count", "unknown_name": "unknown_names", "unknown_place": "unknown_places",
 }  # fmt: skip
+
+# Given, so that pydantic need not copy its defaults: a tenth of the time that a sentence takes.
+_EMPTY = {name: list[object]() for name, field in QueryPlan.model_fields.items() if field.default == []}
 
 
 class Draft:
@@ -37,6 +42,7 @@ class Draft:
         self._yearly: list[Yearly] = []
         self._yearly_none: list[Yearly] = []
         self._weekdays: list[int] = []
+        self._clock: list[ClockRange] = []
         self._spans: list[Span] = []
         self._problems = list(sentence.problems)
         self._listed: set[str] = set()  # meanings that a comma parts from the one before
@@ -124,8 +130,12 @@ class Draft:
         self._dates += [DateRange(start=first, end=last, said=said) for first, last in found.days]
         self._yearly += [one.model_copy(update={"said": said}) for one in found.yearly]
         self.fields.add("seasons", *found.seasons)
-        self.fields.add("times_of_day", *found.times)
+        if found.clock and self._sentence.key(item.first - 1) != "or":
+            self.fields.lists.pop("times_of_day", None)  # this morning between six and nine
+        if not self._clock or self._sentence.key(item.first - 1) == "or":
+            self.fields.add("times_of_day", *found.times)
         self._weekdays += found.weekdays
+        self._clock += [_clock(low, high, said) for low, high in found.clock]
         self._problems += found.problems
         self.span(item, _date_field(item))
 
@@ -223,6 +233,9 @@ class Draft:
             self._keep_others("seasons", list(SEASONS), found.seasons)
         if found.times:
             self._keep_others("times_of_day", list(_TIMES), found.times)
+        for refused in found.clock:
+            kept = without([one.minutes for one in self._clock] or [(0, DAY)], refused)
+            self._clock = [_clock(low, high, f"not {said}") for low, high in kept]
         if found.weekdays:
             self._weekdays = [day for day in self._weekdays or range(7) if day not in found.weekdays]
         none = {"dates": "dates_none", "yearly": "yearly_none"}
@@ -301,6 +314,7 @@ class Draft:
             lists.pop("times_of_day")
         return QueryPlan.model_validate(
             {
+                **_EMPTY,
                 **lists,
                 **self.fields.single,
                 "text": self._sentence.text,
@@ -312,6 +326,7 @@ class Draft:
                 "yearly": _unique(self._yearly),
                 "yearly_none": _unique(self._yearly_none),
                 "weekdays": _unique(self._weekdays),
+                "clock": _unique(self._clock),
                 "spans": sorted(self._spans, key=lambda span: (span.start, span.end)),
                 "problems": _unique(self._problems),
                 "labels": {key: labels[key] for key in sorted(used) if key in labels},
@@ -327,7 +342,12 @@ def _unique(values: list[T]) -> list[T]:
     return kept
 
 
-def _date_field(item: Item) -> Literal["dates", "yearly", "seasons", "weekdays", "times_of_day"]:
+def _clock(low: int, high: int, said: str) -> ClockRange:
+    start, end = low % DAY, high % DAY
+    return ClockRange(start=time(start // 60, start % 60), end=time(end // 60, end % 60), said=said)
+
+
+def _date_field(item: Item) -> Literal["dates", "yearly", "seasons", "weekdays", "times_of_day", "clock"]:
     found = item.found
     if found is None or found.days:
         return "dates"
@@ -335,6 +355,8 @@ def _date_field(item: Item) -> Literal["dates", "yearly", "seasons", "weekdays",
         return "yearly"
     if found.seasons:
         return "seasons"
+    if found.clock:
+        return "clock"
     return "weekdays" if found.weekdays else "times_of_day"
 
 

@@ -1,8 +1,9 @@
 """How many people are in the picture: "three people", "group photos", "just the two of us", "a crowd"."""
 
 from framed.playlists.date_words import number
+from framed.playlists.grammar_phrases import Phrases
 from framed.playlists.grammar_sentence import Item, Sentence
-from framed.playlists.grammar_words import PHOTO_WORDS
+from framed.playlists.grammar_words import PHOTO_WORDS, phrases
 
 GROUP = 3
 CROWD = 6
@@ -11,16 +12,21 @@ CROWD = 6
 _PEOPLE = frozenset({"people", "persons", "person", "faces", "face", "humans", "friends"})
 _OF_US = frozenset({"us", "them", "you"})
 _GROUP_SHOTS = PHOTO_WORDS | {"portrait", "portraits", "selfie", "selfies"}
-_CROWDS = (
-    ("a", "crowd", "of", "people"), ("crowds", "of", "people"), ("crowd", "of", "people"), ("a", "crowd"), ("crowds",),
-    ("crowd",), ("crowded",), ("lots", "of", "people"), ("a", "lot", "of", "people"), ("loads", "of", "people"),
-    ("many", "people"),
-)  # fmt: skip
-_GROUPS = (
-    ("a", "group", "of", "people"), ("a", "group", "of", "friends"), ("group", "of", "people"),
-    ("group", "of", "friends"), ("groups", "of", "people"), ("groups", "of", "friends"), ("several", "people"),
-    ("a", "few", "people"), ("some", "people", "together"), ("in", "a", "group"),
-)  # fmt: skip
+_LISTED: Phrases[int] = Phrases()
+for _least, _said in (
+    (
+        CROWD,
+        """a crowd of people, crowds of people, crowd of people, a crowd, crowds, crowd, crowded, lots of people,
+        a lot of people, loads of people, many people""",
+    ),
+    (
+        GROUP,
+        """a group of people, a group of friends, group of people, group of friends, groups of people,
+        groups of friends, several people, a few people, some people together, in a group""",
+    ),
+):
+    for _words in phrases(_said):
+        _LISTED.add(_words, _least)
 _LEAST = (("at", "least"), ("no", "fewer", "than"), ("no", "less", "than"))
 _MORE = (("more", "than"), ("over",))
 _MOST = (("at", "most"), ("up", "to"), ("no", "more", "than"))
@@ -49,14 +55,14 @@ def _item(first: int, last: int, least: int, most: int | None) -> Item:
 
 def _starts(sentence: Sentence, at: int, listed: tuple[tuple[str, ...], ...]) -> int:
     """How many tokens of the longest of these phrases stand at `at`."""
-    return max((len(words) for words in listed if tuple(sentence.keys[at : at + len(words)]) == words), default=0)
+    key = sentence.keys[at]
+    found = [words for words in listed if words[0] == key and tuple(sentence.keys[at : at + len(words)]) == words]
+    return max(map(len, found), default=0)
 
 
 def _listed(sentence: Sentence, at: int) -> Item | None:
-    for phrases, least in ((_CROWDS, CROWD), (_GROUPS, GROUP)):
-        if size := _starts(sentence, at, phrases):
-            return _item(at, at + size, least, None)
-    return None
+    size, found = _LISTED.longest(sentence.keys, at)
+    return _item(at, at + size, found[0], None) if size else None
 
 
 def _group_photos(sentence: Sentence, at: int) -> Item | None:
@@ -92,8 +98,8 @@ def _of_us(sentence: Sentence, at: int) -> Item | None:
 def _counted(sentence: Sentence, at: int) -> Item | None:
     """ "two people", "at least three people", "three or more people", "two to four people"."""
     k = sentence.keys
-    for phrases, shift, below in ((_LEAST, 0, False), (_MORE, 1, False), (_MOST, 0, True), (_FEWER, -1, True)):
-        size = _starts(sentence, at, phrases)
+    for bounds, shift, below in ((_LEAST, 0, False), (_MORE, 1, False), (_MOST, 0, True), (_FEWER, -1, True)):
+        size = _starts(sentence, at, bounds)
         found = number(k, at + size) if size else None
         if found is not None and (end := _people(sentence, found[1])):
             value = max(found[0] + shift, 1)

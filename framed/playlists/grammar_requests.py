@@ -308,7 +308,8 @@ def count(sentence: Sentence, at: int) -> Item | None:
     found = number(k, at)
     if found is None or (k[at] == "one" and not sentence.photo_near(found[1], 1)):
         return None
-    return _counted(sentence, at, found)
+    most = number(k, found[1] + 1) if k[found[1]] in {"to", "or", "-"} else None
+    return _counted(sentence, at, found) or (_counted(sentence, at, most) if most else None)  # 8 to 10 photos
 
 
 def _single(sentence: Sentence, at: int) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 
 from framed.playlists.feasts import month_end
-from framed.playlists.plan import OPEN_END, OPEN_START, DateRange, QueryPlan, Yearly
+from framed.playlists.plan import OPEN_END, OPEN_START, ClockRange, DateRange, QueryPlan, Yearly
 
 _KINDS = {"photo": "camera photos", "screenshot": "screenshots", "document": "documents", "drawing": "drawings"}
 _WEEKDAYS = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
@@ -94,7 +94,7 @@ def _when(plan: QueryPlan) -> list[str]:
         _joined([range_said(one) for one in plan.dates], "or"),
         _joined(recurring, "or"),
         weekdays,
-        _joined([_TIMES[time] for time in plan.times_of_day], "or"),
+        _joined([*(_TIMES[time] for time in plan.times_of_day), *(clock_said(one) for one in plan.clock)], "or"),
     ]
 
 
@@ -160,6 +160,21 @@ def range_said(days: DateRange) -> str:
         return f"{start:%B} {start.year}"
     opening = f"{start:%B}" if start.year == end.year else f"{start:%B} {start.year}"
     return f"{opening} to {end:%B} {end.year}"
+
+
+def clock_said(one: ClockRange) -> str:
+    """ "after 8 pm", "before 9:30 am", "between 10 pm and 2 am"."""
+    low, high = one.minutes
+    if high == 24 * 60:
+        return f"after {_oclock(low)}"
+    return f"before {_oclock(high)}" if low == 0 else f"between {_oclock(low)} and {_oclock(high)}"
+
+
+def _oclock(minute: int) -> str:
+    if minute % 720 == 0:
+        return "noon" if minute == 720 else "midnight"
+    hour, minutes = (minute // 60 - 1) % 12 + 1, minute % 60
+    return f"{hour}{f':{minutes:02}' if minutes else ''} {'am' if minute < 720 else 'pm'}"
 
 
 def _edge(day: date, *, opening: bool) -> str:

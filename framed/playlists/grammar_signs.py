@@ -46,7 +46,8 @@ def quote(sentence: Sentence, at: int) -> Item | None:
 
 def written(sentence: Sentence, at: int) -> Item | None:
     """ "that says happy birthday": the text runs to the next mark or frame."""
-    lead = next((words for words in _SAYS if tuple(sentence.keys[at : at + len(words)]) == words), None)
+    key = sentence.keys[at]
+    lead = next((w for w in _SAYS if w[0] == key and tuple(sentence.keys[at : at + len(w)]) == w), None)
     if lead is None:
         return None
     start = at + len(lead)

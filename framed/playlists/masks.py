@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from framed.playlists.categories import photos_of
 from framed.playlists.grammar_heads import CROWD
 from framed.playlists.index import KINDS, NO_TIME, ORIENTATIONS, UNKNOWN, Columns, LibraryIndex
-from framed.playlists.plan import QueryPlan, Yearly
+from framed.playlists.plan import ClockRange, QueryPlan, Yearly
 
 Mask = NDArray[np.bool_]
 
@@ -82,6 +82,15 @@ def hours(columns: Columns, times: Sequence[str]) -> Mask:
     return mask
 
 
+def by_the_clock(columns: Columns, ranges: Sequence[ClockRange]) -> Mask:
+    """Taken between these times; not where the hour is unknown."""
+    mask = np.zeros(columns.size, np.bool_)
+    minute = (columns.taken // 60) % 1440
+    for low, high in (one.minutes for one in ranges):
+        mask |= ((minute >= low) & (minute < high)) if low < high else (minute >= low) | (minute < high)
+    return mask & (columns.hour < 24)
+
+
 def _codes(column: NDArray[np.uint8], names: tuple[str, ...], wanted: Sequence[str]) -> Mask:
     return np.isin(column, [names.index(name) for name in wanted])
 
@@ -122,8 +131,8 @@ class Filters:
             mask &= self._dates()
         if plan.yearly or plan.seasons:
             mask &= self._every_year()
-        if plan.times_of_day:
-            mask &= hours(columns, plan.times_of_day)
+        if plan.times_of_day or plan.clock:
+            mask &= hours(columns, plan.times_of_day) | by_the_clock(columns, plan.clock)
         if plan.weekdays:
             mask &= np.isin(columns.weekday, plan.weekdays)
         if plan.orientation:

@@ -1,6 +1,6 @@
 """The query plan: what a sentence asks for, as data that a person or a language model can also write and edit."""
 
-from datetime import date
+from datetime import date, time
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -63,6 +63,20 @@ class DateRange(_Data):
         return self
 
 
+class ClockRange(_Data):
+    """From one time of the clock to another, by local time, the end exclusive; one that runs past midnight ends before
+    it starts, and 00:00 as the end is the end of the day."""
+
+    start: time
+    end: time
+    said: Text = ""
+
+    @property
+    def minutes(self) -> tuple[int, int]:
+        """Since midnight, the end up to 24 * 60."""
+        return self.start.hour * 60 + self.start.minute, (self.end.hour * 60 + self.end.minute) or 24 * 60
+
+
 class Yearly(_Data):
     """A stretch of days that comes back every year, both ends inclusive; it may cross New Year.
 
@@ -114,9 +128,10 @@ class Span(_Data):
 class QueryPlan(_Data):
     """Everything a playlist is built from. Lists named `_any` are alternatives, `_all` all hold, `_none` are excluded.
 
-    `dates` are alternatives among themselves; `yearly` and `seasons` are together one list of alternatives; a photo
-    must satisfy both. `labels` gives the display name of every id used, under "people:<id>", "places:<id>",
-    "folders:<id>", "frames:<id>", so that the plan can be read without the library.
+    `dates` are alternatives among themselves; `yearly` and `seasons` are together one list of alternatives, and so are
+    `times_of_day` and `clock`; a photo must satisfy each of these lists. `labels` gives the display name of every id
+    used, under "people:<id>", "places:<id>", "folders:<id>", "frames:<id>", so that the plan can be read without the
+    library.
     """
 
     v: int = 1
@@ -143,6 +158,7 @@ class QueryPlan(_Data):
     yearly_none: list[Yearly] = Field(default=[], max_length=_MOST)
     seasons: list[Season] = Field(default=[], max_length=4)
     times_of_day: list[TimeOfDay] = Field(default=[], max_length=5)
+    clock: list[ClockRange] = Field(default=[], max_length=_MOST)
     light: list[TimeOfDay] = Field(default=[], max_length=5)  # when such light is: a sunset that nobody sees is out
     weekdays: list[Annotated[int, Field(ge=0, le=6)]] = Field(default=[], max_length=7)  # Monday is 0
 

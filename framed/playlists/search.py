@@ -120,7 +120,7 @@ class Searcher:
     def _without_meaning(self, connection: Connection, plan: QueryPlan, meaning: Meaning) -> Found | None:
         """Only where something definite is left to go by: a person, a place, a folder or a date."""
         who_or_where = plan.people_all or plan.people_any or plan.places_any or plan.folders_any
-        definite = bool(who_or_where or plan.dates or plan.yearly or plan.seasons)
+        definite = bool(who_or_where or plan.dates or plan.yearly or plan.seasons or plan.clock)
         if not plan.semantic or not definite or plan.unknown_names or plan.unknown_places:
             return None
         bare = plan.model_copy(update={"semantic": "", "tags_any": []})

@@ -1,10 +1,9 @@
 """The sentence that is said about an answer, as a person would say it, from facts alone."""
 
 import re
-from collections.abc import Sequence
 from datetime import timedelta
 
-from framed.playlists.grammar_say import heads_said, names_of, range_said, say
+from framed.playlists.grammar_say import clock_said, heads_said, names_of, range_said, say
 from framed.playlists.grammar_tokens import singular
 from framed.playlists.grammar_words import ALL_RELATIVES, PREPOSITIONS
 from framed.playlists.plan import OPEN_END, OPEN_START, DateRange, QueryPlan, Span, Yearly
@@ -231,12 +230,16 @@ def _when(plan: QueryPlan) -> list[str]:
         dates = []  # "this day in past years" says it
     if all(one.startswith("from ") for one in dates[1:]):
         dates = [*dates[:1], *(one.removeprefix("from ") for one in dates[1:])]
-    return [_listed(dates, "or"), _listed(list(dict.fromkeys(recurring)), "or"), days, _times(plan.times_of_day)]
+    return [_listed(dates, "or"), _listed(list(dict.fromkeys(recurring)), "or"), days, _hours(plan)]
 
 
-def _times(times: Sequence[str]) -> str:
-    others = [said for time, said in _TIMES.items() if time not in times]
-    return f"not {others[0]}" if len(others) == 1 else _listed([_TIMES[time] for time in times], "or")
+def _hours(plan: QueryPlan) -> str:
+    others = [said for time, said in _TIMES.items() if time not in plan.times_of_day]
+    if len(others) == 1:
+        return f"not {others[0]}"
+    times = [_TIMES[time] for time in plan.times_of_day]
+    hours = _listed([*times, *(clock_said(one) for one in plan.clock)], "or")
+    return f"taken {hours}" if plan.clock else hours
 
 
 def _dated(days: DateRange) -> str:

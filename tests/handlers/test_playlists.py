@@ -355,3 +355,16 @@ async def test_a_reason_tells_what_is_seen_from_what_is_written(home: Home) -> N
 
     assert [item["why"] for item in seen] == [["shows cats"]]
     assert all(not reason.startswith("shows") for item in named for reason in item["why"])
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("photos taken between 9 and 11 in the morning", ["cat.jpg", "coffee.jpg"]),
+        ("photos taken after 2 pm", ["eileen.jpg"]),
+        ("photos at night or after 2 pm", ["eileen.jpg"]),
+        ("photos from 2019 after 10:30", []),
+    ],
+)
+async def test_a_time_of_the_clock_is_that_of_where_it_was_taken(home: Home, text: str, names: list[str]) -> None:
+    assert [name for name in await home.found(text) if name in PHOTOS] == names

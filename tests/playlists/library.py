@@ -60,7 +60,8 @@ def understood(text: str, settings: AskSettings | None = None, now: datetime = N
 
 
 def slots(plan: QueryPlan) -> dict[str, list[str]]:
-    """The fields that were filled, each value as a word: dates 2025-06-01..2025-08-31, yearly 12-24..12-26."""
+    """The fields that were filled, each value as a word: dates 2025-06-01..2025-08-31, yearly 12-24..12-26,
+    clock 20:00..00:00."""
     ignored = {"v", "text", "spans", "problems", "labels"}
     filled = plan.model_dump(mode="json", exclude_defaults=True, exclude=ignored)
     return {
@@ -76,4 +77,4 @@ def _word(value: object) -> str:
     if "month_from" in value:
         days = "{month_from:02}-{day_from:02}..{month_to:02}-{day_to:02}".format(**value)
         return f"{days} {value['feast']}" if value.get("feast") else days
-    return f"{value.get('start', '')}..{value.get('end', '')}"
+    return f"{value.get('start', '')}..{value.get('end', '')}".replace(":00..", "..").removesuffix(":00")
