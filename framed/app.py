@@ -92,7 +92,6 @@ class App(Assembly):
         )
         self.messages.client = self.mqtt
         self.messages.on_connected = self._connected
-        self.system.mqtt = self.mqtt
 
     async def _run(self) -> None:
         """Everything is built: start it in an order in which nothing hears before it can answer."""
@@ -130,6 +129,8 @@ class App(Assembly):
         self._stack.push_async_callback(self.player.close)
         await self.system.start()
         self._stack.push_async_callback(self.system.close)
+        await self.housekeeping.start()
+        self._stack.push_async_callback(self.housekeeping.close)
         await self.schedule.start()
         self._stack.push_async_callback(self.schedule.close)
         self._stack.push_async_callback(self._leave)

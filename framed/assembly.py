@@ -37,6 +37,7 @@ from framed.handlers.photos import PhotoHandler
 from framed.handlers.playlists import PlaylistHandler
 from framed.handlers.system import SystemHandler
 from framed.handlers.upkeep import PlaylistUpkeep
+from framed.housekeeping import Housekeeping
 from framed.jobs import JobQueue
 from framed.lan import lan_address
 from framed.library.formats import SUFFIXES
@@ -118,10 +119,11 @@ class Assembly:
         self._build_late()
         self._build_playlists()
         self._build_frames(data)
-        self._build_handlers()
         self._build_upkeep()
-        self._build_requests()
+        self._build_people()
         self._build_schedule()
+        self._build_handlers()
+        self._build_requests()
         self._introduce()
         self._build_web()
 
@@ -132,6 +134,7 @@ class Assembly:
             compute=self.pool,
             database=self.database,
             max_bytes=int(config.cache.previews_gb * 1e9),
+            limits=config.photos.limits(),
         )
         steps = all_steps(
             database=self.database,
@@ -240,7 +243,15 @@ class Assembly:
         )
         self.router = Router(database=self.database)
         self.topics = Topics(config.mqtt.base_topic)
-        self.messages = Messages(topics=self.topics, router=self.router, bus=self.bus, database=self.database)
+        self.jobs = JobQueue(database=self.database, bus=self.bus)
+        self.messages = Messages(
+            topics=self.topics,
+            router=self.router,
+            bus=self.bus,
+            database=self.database,
+            job_answered=self.jobs.answered,
+            instance=config.instance,
+        )
         self.rendered = RenderedPictures(
             database=self.database,
             compute=self.pool,
@@ -261,7 +272,6 @@ class Assembly:
         )
 
     def _build_handlers(self) -> None:
-        self.jobs = JobQueue(database=self.database, bus=self.bus)
         self.frame_handler = FrameHandler(
             database=self.database,
             bus=self.bus,
@@ -270,18 +280,26 @@ class Assembly:
             router=self.router,
             names=self.names,
             base_url=lambda: self.base_url,
+            removed=self._frame_removed,
         )
         self.system = SystemHandler(
             database=self.database,
             bus=self.bus,
             jobs=self.jobs,
             pipeline=self.pipeline,
+            late=self.late,
             scanner=self.scanner,
             pool=self.pool,
+            monitor=Monitor(pool=self.pool, analyses=lambda: (self.pipeline, self.late), data=self.config.data_dir),
+            reload=self.reload,
+            schedule=self.schedule,
             messages=self.messages,
             topics=self.topics,
             config=lambda: self.config,
             base_url=lambda: self.base_url,
+            mqtt=lambda: self.mqtt,
+            image_search=self.image_models.status,
+            verbs=lambda: [*self.router.verbs(), *LATER],
             started=self.started,
         )
         self.accounts = AccountHandler(registry=self.registry, lan_address=lan_address)
@@ -291,11 +309,19 @@ class Assembly:
             hub=ModelHub(models.mirror, models.offline),
             choices=lambda: self.config.models.choices(),
         )
-        self.models = ModelHandler(shelf=self.shelf, jobs=self.jobs, pool=self.pool, changed=self._weights_changed)
-        self._build_people()
+        self.models = ModelHandler(
+            shelf=self.shelf,
+            jobs=self.jobs,
+            pool=self.pool,
+            changed=self._weights_changed,
+            image_search=self.image_models.status,
+        )
 
     def _build_upkeep(self) -> None:
         """What is done unasked."""
+        self.housekeeping = Housekeeping(
+            database=self.database, jobs=self.jobs, caches=(self.previews.shrink, self.rendered.tidy, give_back)
+        )
         self.kept = Kept(database=self.database, bus=self.bus, asker=self.asker)
         self.liking = Liking(
             database=self.database, bus=self.bus, jobs=self.jobs, when_scored=lambda: self.index.build()
@@ -364,7 +390,7 @@ class Assembly:
             location=self.config.location,
             own={
                 "midnight": ("1 0 * * *", self.upkeep.new_day),
-                "night": ("30 3 * * *", self.system.nightly),
+                "night": ("30 3 * * *", self.housekeeping.nightly),
                 "liking": ("15 4 * * *", self.liking.nightly),
                 "faces": ("45 3 * * *", self.grouping.nightly),
             },
@@ -373,18 +399,8 @@ class Assembly:
 
     def _introduce(self) -> None:
         """Parts that need each other, and so could not all be there when they were built."""
-        self.system.monitor = Monitor(
-            pool=self.pool, analyses=lambda: (self.pipeline, self.late), data=self.config.data_dir
-        )
-        self.system.request_verbs = lambda: [*self.router.verbs(), *LATER]
-        self.system.housekeeping = (self.previews.shrink, self.rendered.tidy, give_back)
-        self.models.image_search = self.system.image_search = self.image_models.status
-        self.system.reload, self.system.schedule, self.system.late = self.reload, self.schedule, self.late
         self.reload.heard = self.system.configuration_changed
         self.messages.listen()
-        self.messages.job_answered = self.jobs.answered
-        self.messages.frame_clears = lambda frame: self.topics.retained_of_frame(frame, instance=self.config.instance)
-        self.frame_handler.when_removed = self._frame_removed
 
     async def _weights_changed(self) -> None:
         """Backends are chosen anew, and the photos that lack what can be done now get it."""
@@ -410,7 +426,7 @@ class Assembly:
             model=self._face_model,
             described=self.pipeline.wake,
             look_again=self.late.wake,
-            told=self.system.publish_library,
+            told=lambda: self.system.publish_library(),
         )
 
     def _face_model(self) -> str | None:

@@ -45,20 +45,30 @@ class Messages:
 
     client: MqttClient
 
-    def __init__(self, *, topics: Topics, router: Router, bus: Bus, database: Database) -> None:
+    def __init__(
+        self,
+        *,
+        topics: Topics,
+        router: Router,
+        bus: Bus,
+        database: Database,
+        job_answered: Callable[[str], Awaitable[None]],
+        instance: str,
+    ) -> None:
+        """`job_answered` is given the id of a job whose final answer has reached the broker."""
         self._topics = topics
         self._router = router
         self._bus = bus
         self._database = database
+        self._job_answered = job_answered
+        self._instance = instance
         self._requests = Door()
         self._at_frames = Door(at_once=8, most=100)  # of their own: a flood of requests must not hold back a button
         self._born: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.on_connected: Callable[[], Awaitable[None]] | None = None
-        self.job_answered: Callable[[str], Awaitable[None]] | None = None
         self.hear: list[Callable[[str, str, Mapping[str, Any]], None]] = []
         """Called with frame id, event name and payload for whatever is published about a frame (the pages listen)."""
-        self.frame_clears: Callable[[str], tuple[str, ...]] = lambda frame: ()
         self._before: set[str] = set()
         self._written: frozenset[str] = frozenset()
 
@@ -225,8 +235,7 @@ class Messages:
         except FramedError as error:
             log.warning("a final answer is still owed; the next start says it", job=job_id, problem=error.message)
             return
-        if self.job_answered is not None:
-            await self.job_answered(job_id)
+        await self._job_answered(job_id)
 
     # -- state ---------------------------------------------------------------------------------------------------
 
@@ -270,7 +279,7 @@ class Messages:
 
     async def clear_frame(self, frame_id: str) -> None:
         """Everything that was retained about a removed frame."""
-        for topic in self.frame_clears(frame_id):
+        for topic in self._topics.retained_of_frame(frame_id, instance=self._instance):
             await self.client.clear(topic)
 
     async def clear_leftovers(self) -> None:

@@ -3,9 +3,9 @@
 import re
 import time
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import count, islice
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -18,7 +18,7 @@ from framed.frames.player import Player
 from framed.frames.registry import MAX_FRAMES, Frame, FrameConfig, FrameOptions, Registry
 from framed.mqtt.topics import check_slug
 from framed.playlists.vocabulary import Names
-from framed.router import Request, Router, answers, bad_request
+from framed.router import Request, Router, answers, bad_request, decode
 from framed.store import frames as rows
 from framed.store import photos as photo_rows
 from framed.store.database import Database
@@ -103,7 +103,9 @@ class FrameHandler:
         router: Router,
         names: Names,
         base_url: Callable[[], str],
+        removed: Callable[[str], Awaitable[None]],
     ) -> None:
+        """`removed` is given the id of a removed frame, to clear what is retained about it."""
         self._database = database
         self._bus = bus
         self._registry = registry
@@ -111,8 +113,7 @@ class FrameHandler:
         self._router = router
         self._names = names
         self._base_url = base_url
-        self.when_removed: Callable[[str], Any] | None = None
-        """Called with the id of a removed frame, to clear what is retained about it."""
+        self._removed = removed
 
     def listen(self) -> None:
         self._bus.on(FrameSaid, self._said)
@@ -134,8 +135,7 @@ class FrameHandler:
 
     async def _left(self, frame_id: str) -> None:
         await self._player.forget(frame_id)
-        if self.when_removed is not None:
-            await self.when_removed(frame_id)
+        await self._removed(frame_id)
         self._bus.emit(FrameOffline(frame_id))
 
     async def _changed(self, before: Frame, frame: Frame) -> None:
@@ -230,8 +230,7 @@ class FrameHandler:
         try:
             said = Command.model_validate(payload)
         except ValidationError as error:
-            known = "next, previous, pause, resume, refresh, favourite, hide, more_like_this, undo, identify"
-            raise BadRequest(f"action: framed knows {known}.", field="action") from error
+            raise BadRequest(f"action: framed knows {', '.join(get_args(Action))}.", field="action") from error
         if said.action in ("next", "previous"):
             if said.action == "next":
                 await self._note_skip(frame_id)
@@ -409,8 +408,6 @@ def parse_command(payload: bytes) -> dict[str, Any]:
 
 
 def parse_object(payload: bytes, limit: int = 65_536) -> dict[str, Any]:
-    from framed.router import decode
-
     if len(payload) > limit:
         raise TooLarge(f"The message has {len(payload):,} bytes; at most {limit:,} are taken.")
     return decode(payload)

@@ -50,11 +50,13 @@ class ModelHandler:
         jobs: JobQueue,
         pool: HostPool,
         changed: Callable[[], Awaitable[None]],
+        image_search: Callable[[], dict[str, Any] | None],
     ) -> None:
         self._shelf = shelf
         self._jobs = jobs
         self._pool = pool
         self._changed = changed
+        self._image_search = image_search
         self._fetching: set[str] = set()
 
     def listen(self) -> None:
@@ -68,10 +70,8 @@ class ModelHandler:
         """`items`: what does each task. `backends`: everything that could. `weights`: what can be downloaded.
         `image_search`: the model that requests are compared with, and the one that is to take over, with how far it is.
         """
-        looking = self.image_search()
+        looking = self._image_search()
         return await self._shelf.overview(sorted(self._fetching)) | ({"image_search": looking} if looking else {})
-
-    image_search: Callable[[], dict[str, Any] | None] = staticmethod(lambda: None)
 
     @answers("models/pull", ModelsPull)
     async def pull(self, request: ModelsPull) -> Accepted:

@@ -1,9 +1,9 @@
-"""framed about itself: info, health, library progress, jobs, models, options; and the hourly housekeeping."""
+"""framed about itself: info, health, library progress, jobs, options, metrics."""
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -46,7 +46,6 @@ from framed.mqtt.topics import Topics
 from framed.reload import Reload
 from framed.router import Request, answers
 from framed.schedule import Schedule
-from framed.store import frames as frame_rows
 from framed.store import jobs as job_rows
 from framed.store import overview
 from framed.store import photos as photo_rows
@@ -62,7 +61,6 @@ log = structlog.get_logger(__name__)
 HEALTH_S = 60.0
 LIBRARY_S = 5.0
 DEEPER_S = 30.0
-TIDY_S = 3600.0
 
 
 class JobId(Request):
@@ -79,14 +77,6 @@ class OptionsSet(Request):
 
 
 class SystemHandler:
-    """`mqtt`, `late`, `reload` and `schedule` are set before `start`."""
-
-    mqtt: MqttClient
-    late: LateSteps
-    monitor: Monitor
-    reload: Reload
-    schedule: Schedule
-
     def __init__(
         self,
         *,
@@ -94,24 +84,39 @@ class SystemHandler:
         bus: Bus,
         jobs: JobQueue,
         pipeline: Pipeline,
+        late: LateSteps,
         scanner: Scanner,
         pool: HostPool,
+        monitor: Monitor,
+        reload: Reload,
+        schedule: Schedule,
         messages: Messages,
         topics: Topics,
         config: Callable[[], Config],
         base_url: Callable[[], str],
+        mqtt: Callable[[], MqttClient],
+        image_search: Callable[[], dict[str, Any] | None],
+        verbs: Callable[[], Iterable[str]],
         started: float,
     ) -> None:
+        """`mqtt` is asked when everything is built; `verbs` are the requests that the contract knows."""
         self._database = database
         self._bus = bus
         self._jobs = jobs
         self._pipeline = pipeline
+        self._late = late
         self._scanner = scanner
         self._pool = pool
+        self._monitor = monitor
+        self._reload = reload
+        self._schedule = schedule
         self._messages = messages
         self._topics = topics
         self._config = config
         self._base_url = base_url
+        self._mqtt = mqtt
+        self._image_search = image_search
+        self._verbs = verbs
         self._started = started
         self._began = time.monotonic()  # the system's clock may be set while framed runs
         self._errors: deque[float] = deque(maxlen=1000)
@@ -140,7 +145,7 @@ class SystemHandler:
 
     async def start(self) -> None:
         self._process.cpu_percent()
-        loops = {"health": self._say_health, "library": self._say_library, "tidy": self._tidy}
+        loops = {"health": self._say_health, "library": self._say_library}
         self._tasks = [asyncio.create_task(loop(), name=name) for name, loop in loops.items()]
 
     async def close(self) -> None:
@@ -180,7 +185,7 @@ class SystemHandler:
     async def set_options(self, request: OptionsSet) -> dict[str, Any]:
         """`paused` holds back the analysis (a quiet evening); the frames go on."""
         if request.paused is not None:
-            for analysis in (self._pipeline, self.late):
+            for analysis in (self._pipeline, self._late):
                 analysis.paused = request.paused
                 analysis.wake()
         if request.log_level is not None:
@@ -192,7 +197,7 @@ class SystemHandler:
     @answers("options/reload", Request)
     async def reload_options(self, request: Request) -> dict[str, Any]:
         """Reads config.yaml again, as `systemctl reload` does."""
-        done = await self.reload.now()
+        done = await self._reload.now()
         return {
             "changed": done.changed,
             "restart": done.restart,
@@ -202,7 +207,7 @@ class SystemHandler:
 
     @answers("schedule/list", Request)
     async def scheduled(self, request: Request) -> dict[str, Any]:
-        items = self.schedule.listed()
+        items = self._schedule.listed()
         return {"items": [{**item, "next": iso(item["next"]), "last": iso(item["last"])} for item in items]}
 
     @answers("library/status", Request)
@@ -235,10 +240,10 @@ class SystemHandler:
 
     async def health_payload(self) -> dict[str, Any]:
         hour_ago = time.monotonic() - 3600
-        mqtt = self.mqtt.state
+        mqtt = self._mqtt().state
         queue = await self._database.read(job_rows.counts)
         disks = dict.fromkeys(filter(None, (self._database.problem, self._pipeline.problem)))
-        problems = [*disks, *self._scanner.problems, *self.reload.problems, *self.schedule.problems]
+        problems = [*disks, *self._scanner.problems, *self._reload.problems, *self._schedule.problems]
         if not mqtt.connected:
             problems.append(mqtt.last_error or "framed is not connected to the MQTT broker.")
         payload: dict[str, Any] = {
@@ -258,14 +263,12 @@ class SystemHandler:
             },
             "errors_1h": sum(1 for at in self._errors if at > hour_ago),
         }
-        if looking := self.image_search():
+        if looking := self._image_search():
             payload["image_search"] = looking
-        payload |= await self.monitor.read(pending=self._library.get("pending", 0))
+        payload |= await self._monitor.read(pending=self._library.get("pending", 0))
         if problems:
             payload["problem"] = " ".join(problems)[:500]
         return payload
-
-    image_search: Callable[[], dict[str, Any] | None] = staticmethod(lambda: None)
 
     async def library_payload(self) -> dict[str, Any]:
         now = await self._database.read(photo_rows.standing)
@@ -285,7 +288,7 @@ class SystemHandler:
         rate = self._pipeline.rate.per_s()
         if pending and rate:
             payload["eta_s"] = round(pending / rate)
-        if deeper := await self.late.outlook():
+        if deeper := await self._late.outlook():
             payload["deeper"] = [{key: value for key, value in one.items() if value is not None} for one in deeper]
         return payload
 
@@ -306,14 +309,9 @@ class SystemHandler:
             "backends": {
                 task: {key: value for key, value in entry.items() if value} for task, entry in backends.items()
             },
-            "request_verbs": self.verbs(),
+            "request_verbs": sorted(self._verbs()),
         }
         await self._messages.retained(self._topics.info, info)
-
-    def verbs(self) -> list[str]:
-        return sorted(self.request_verbs())
-
-    request_verbs: Callable[[], Any] = staticmethod(lambda: [])
 
     async def publish_library(self) -> None:
         payload = await self.library_payload()
@@ -337,7 +335,7 @@ class SystemHandler:
 
     async def _step_changed(self, event: StepChanged) -> None:
         """What is left of the deeper looks changes with every photo, and is counted anew much less often."""
-        if self._recount is None and event.step in {step.name for step in self.late.steps}:
+        if self._recount is None and event.step in {step.name for step in self._late.steps}:
             self._recount = asyncio.get_running_loop().call_later(DEEPER_S, self._deeper_changed)
 
     def _deeper_changed(self) -> None:
@@ -396,30 +394,6 @@ class SystemHandler:
         self._log_level = None
         self._health_now.set()
 
-    async def nightly(self) -> None:
-        """What would grow without end is cut; the store learns how its tables have grown."""
-        await self.tidy()
-        await self._jobs.prune()
-        await self._database.write(lambda c: c.exec_driver_sql("pragma optimize").close())
-
-    async def _tidy(self) -> None:
-        while True:
-            await asyncio.sleep(TIDY_S)
-            await self.tidy()
-
-    async def tidy(self) -> None:
-        for work in self.housekeeping:
-            try:
-                await work()
-            except Exception:
-                log.exception("housekeeping failed", work=getattr(work, "__qualname__", str(work)))
-        try:
-            await self._database.write(frame_rows.prune_history)
-        except FramedError as error:
-            log.warning("what was shown long ago could not be forgotten", problem=error.message)
-
-    housekeeping: tuple[Callable[[], Any], ...] = ()
-
     # -- metrics -------------------------------------------------------------------------------------------------
 
     @cached_property
@@ -434,14 +408,14 @@ class SystemHandler:
         for state in ("photos", "analysed", "pending", "failed"):
             m.photos.labels(state).set(self._library.get(state, 0))
         m.memory.set(self._process.memory_info().rss)
-        m.connected.set(1 if self.mqtt.connected else 0)
+        m.connected.set(1 if self._mqtt().connected else 0)
         for host in self._pool.status():
             m.host_memory.labels(host["name"]).set(host["rss_mb"] * 1e6)
-        for step, took in self.monitor.steps().items():
+        for step, took in self._monitor.steps().items():
             m.step_seconds.labels(step).set(took["ms_each"] * took["photos"] / 1000)
             m.step_photos.labels(step).set(took["photos"])
         for kind, waiting in self._pool.queued().items():
             m.calls_waiting.labels(kind).set(waiting)
-        for place, device in enumerate(self.monitor.devices):
+        for place, device in enumerate(self._monitor.devices):
             m.device(str(place), device)
         return m.text()
