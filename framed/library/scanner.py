@@ -149,7 +149,7 @@ class Scanner:
         New roots are scanned, the photos of roots that are named no longer are gone, and so are those that changed
         patterns leave out.
         """
-        await self._prepare()
+        await self.prepare()
         before = self._watched
         self.settings, self.files.settle_s = settings, settings.settle_s
         self._watch(settings.roots)
@@ -157,7 +157,7 @@ class Scanner:
             async with watched.lock:  # a pass that a person asked for ends first
                 continue
         self._ready = False
-        await self._prepare()
+        await self.prepare()
 
     def _lane_of(self, root: bytes) -> Lane:
         watched = self._watched.get(root)
@@ -186,7 +186,7 @@ class Scanner:
         `full=False` trusts the mtimes of folders. `confirm` says that what is missing was deleted on purpose.
         Refused: the root or path is not part of the library.
         """
-        await self._prepare()
+        await self.prepare()
         if path is not None:
             watched, folder = self._place(os.fsencode(path))
             return await self._scan(watched, folder=folder or None, full=full, confirm=confirm)
@@ -401,7 +401,7 @@ class Scanner:
                 del self._watched[path]
                 self.refused.append(f"{display(path)} is left out: it lies in {display(above)}, which is scanned.")
 
-    async def _prepare(self) -> None:
+    async def prepare(self) -> None:
         """Gives every configured root its row; the photos of roots that are configured no longer are gone."""
         async with self._ready_lock:
             if self._ready:
@@ -466,7 +466,7 @@ class Scanner:
 
     async def run(self) -> None:
         """Scans every root at once, then on the timers and where `poke` says; until cancelled."""
-        await self._prepare()
+        await self.prepare()
         async with asyncio.TaskGroup() as tasks:
             for watched in self._watched.values():
                 tasks.create_task(self._keep(watched), name=f"scan {watched.root.path}")
@@ -546,7 +546,7 @@ class Scanner:
         watched.wake.clear()
 
     async def status(self) -> list[RootStatus]:
-        await self._prepare()
+        await self.prepare()
         rows = {row.id: row for row in await self._database.read(stored.all_roots)}
         found = []
         for watched in self._watched.values():

@@ -93,6 +93,7 @@ class Watcher:
         self._retry_s = retry_s
         self._roots: list[_Root] = []
         self._observer: BaseObserver | None = None
+        self._counting = asyncio.Lock()
         self._tasks: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._hints: set[bytes] = set()
@@ -131,18 +132,19 @@ class Watcher:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(self._recheck_s)
-            try:
-                await self._tend()
-            except Exception:  # the scanner's timer goes on; the next round tries again
-                log.exception("the photo folders could not be watched")
+            await self._tend()
 
     async def _tend(self) -> None:
-        """Watches roots that have come, forgets those that went."""
-        for each in self._roots:
-            try:
-                await self._tend_root(each)
-            except NoAnswer:
-                self._fall_back(each, f"{each.root.path} does not answer.")
+        """Watches roots that have come, forgets those that went; side by side, so that none waits for another."""
+        await asyncio.gather(*(self._tend_safely(each) for each in self._roots))
+
+    async def _tend_safely(self, each: _Root) -> None:
+        try:
+            await self._tend_root(each)
+        except NoAnswer:
+            self._fall_back(each, f"{each.root.path} does not answer.")
+        except Exception:  # the scanner's timer goes on; the next round tries again
+            log.exception("a photo folder could not be watched", root=each.root.path)
 
     async def _tend_root(self, each: _Root) -> None:
         if each.root.watch == "off":
@@ -184,6 +186,10 @@ class Watcher:
     async def _watch(self, each: _Root) -> str | None:
         """Starts the events of a root; gives why they are not to be had."""
         folders = await each.lane.run(lambda: _count_folders(each.path))
+        async with self._counting:  # what other roots take meanwhile would pass for this one's
+            return await self._watch_all(each, folders)
+
+    async def _watch_all(self, each: _Root, folders: int) -> str | None:
         limit = _number(self._watch_limit)
         others = await each.lane.run(_watches_held)
         if limit is not None and folders + others > limit * _SHARE:

@@ -8,14 +8,16 @@ import os
 import shutil
 import threading
 import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 from watchdog.observers import Observer
 
 from framed.background import Background
+from framed.errors import CannotStore
 from framed.events import ScanFinished
 from framed.library.mounts import Mount, mount_of, mounts_below, read_mounts
 from framed.library.scanner import Root
@@ -124,6 +126,55 @@ async def test_what_changes_behind_the_first_look_is_told_by_an_event(shelf: She
     await until(lambda: _new(shelf, 2))
     await scanning.close()
     assert listed
+
+
+async def test_a_root_that_does_not_answer_keeps_neither_the_start_nor_the_other_roots(shelf: Shelf) -> None:
+    shelf.put("old/a.jpg")
+    inner, hung = shelf.folder / "old", shelf.folder.parent / "hung"
+    answers = threading.Event()
+
+    @contextlib.contextmanager
+    def scandir(path: bytes) -> Iterator[Iterator[os.DirEntry[bytes]]]:
+        if path.startswith(os.fsencode(hung)):
+            answers.wait(60)
+        with os.scandir(path) as entries:
+            yield entries
+
+    hung.mkdir()
+    scanner = shelf.scanner(str(inner), str(hung), debounce_s=0.05, scan_interval_s=3600, scandir=scandir)
+    scanning = Scanning(scanner, Background())
+    with capture_logs() as said:
+        await scanning.start()
+        await until(lambda: _new(shelf, 1))
+        await until(lambda: _watched(said, 2))
+        answers.set()
+        await scanning.close()
+    assert {line["root"] for line in said if "photo folder is" in line["event"]} == {str(shelf.folder), str(hung)}
+
+
+async def test_a_disk_that_is_full_at_the_start_does_not_end_the_scanning_for_good() -> None:
+    class Full(Hints):
+        tries, runs = 0, asyncio.Event()
+
+        async def prepare(self) -> None:
+            self.tries += 1
+            if self.tries == 1:
+                raise CannotStore("The disk is full.")
+
+        async def run(self) -> None:
+            self.runs.set()
+
+    scanner: Any = Full()
+    scanning = Scanning(scanner, Background(), without_room_s=0.0)
+    await scanning.start()
+    async with asyncio.timeout(20):
+        await scanner.runs.wait()
+    await scanning.close()
+    assert scanner.tries == 2
+
+
+async def _watched(said: Sequence[Any], count: int) -> bool:
+    return sum(line["event"] == "photo folder is watched" for line in said) == count
 
 
 async def test_what_changed_before_the_watches_came_is_looked_at_again(tmp_path: Path) -> None:
