@@ -146,7 +146,7 @@ ERRORS: dict[str, str] = {
     "unavailable": "what it needs is not installed, or comes in a later version",
     "cancelled": "it was cancelled",
     "timeout": "it took too long",
-    "refused": "not allowed: a token, a retained command, a hostile path",
+    "refused": "not allowed: a token, a hostile path",
     "bad_photo": "the picture cannot be read",
     "internal": "a fault of framed; its log says more",
 }

@@ -17,7 +17,7 @@
     ├── Unavailable             unavailable     what is needed is not installed or not built yet
     ├── Cancelled               cancelled
     ├── TimedOut                timeout
-    ├── Refused                 refused         not allowed: token, retained command, hostile path
+    ├── Refused                 refused         not allowed: token, hostile path
     ├── BadPhoto                                a picture file that cannot be read: parked with this sentence
     │   ├── PhotoForbidden                      its permissions keep framed out: read once they let it in
     │   └── PhotoChanging                       not settled: being written, moved away, its disk silent; read later

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, RowMapping
 from framed.background import end_tasks
 from framed.bus import Bus
 from framed.clock import steady
-from framed.errors import BadRequest, Busy, Cancelled, FramedError, NotReady, TimedOut
+from framed.errors import BadRequest, Busy, Cancelled, CannotStore, FramedError, NotReady, TimedOut
 from framed.events import JobChanged, JobFailed
 from framed.store import jobs as rows
 from framed.store.database import Database
@@ -27,7 +27,6 @@ from framed.wake import woken
 log = structlog.get_logger(__name__)
 
 LEASE_S = 60.0
-_STUMBLED_S = 5.0
 TRANSACTION_S = 600.0
 KEEP_FINISHED_S = 7 * 86400
 RETRIED = (Busy, TimedOut, NotReady, OSError)
@@ -47,12 +46,16 @@ class Job:
 
 
 class JobQueue:
-    """`works` says who does a kind of job; `add` queues one. `lanes` workers run side by side."""
+    """`works` says who does a kind of job; `add` queues one. `lanes` workers run side by side.
 
-    def __init__(self, *, database: Database, bus: Bus, lanes: int = 4) -> None:
+    `stumbled_s` is the pause where the store takes nothing, which is a full disk as a rule.
+    """
+
+    def __init__(self, *, database: Database, bus: Bus, lanes: int = 4, stumbled_s: float = 5.0) -> None:
         self._database = database
         self._bus = bus
         self._lanes = lanes
+        self._stumbled_s = stumbled_s
         self._work: dict[str, Work] = {}
         self._owner = secrets.token_hex(8)
         self._wake = asyncio.Event()
@@ -151,9 +154,12 @@ class JobQueue:
         while True:
             try:
                 await self._next()
+            except CannotStore as error:
+                log.info("jobs wait", problem=error.message)
+                await asyncio.sleep(self._stumbled_s)
             except Exception:
-                log.exception("a job worker stumbled; it goes on", seconds=_STUMBLED_S)
-                await asyncio.sleep(_STUMBLED_S)
+                log.exception("a job worker stumbled; it goes on", seconds=self._stumbled_s)
+                await asyncio.sleep(self._stumbled_s)
 
     async def _next(self) -> None:
         """Does the next job, or waits until one may be due."""
@@ -181,10 +187,13 @@ class JobQueue:
             await self._finish(job, "succeeded", result, None)
             log.info("job done", job=job.id, kind=job.kind, seconds=round(time.monotonic() - began, 2))
         except asyncio.CancelledError:
-            if job.id not in self._cancelled:
+            if job.id in self._cancelled:
+                await self._finish(job, "cancelled", None, _error(Cancelled("It was cancelled.")))
+            elif _is_stopping():
                 task.cancel()
-                raise  # framed is stopping
-            await self._finish(job, "cancelled", None, _error(Cancelled("It was cancelled.")))
+                raise
+            else:
+                await self._again(job, row["max_attempts"], Busy("What it waited for was broken off."))
         except RETRIED as error:
             await self._again(job, row["max_attempts"], error)
         except FramedError as error:
@@ -215,13 +224,20 @@ class JobQueue:
         return await self._work[job.kind](job, progress)
 
     async def _progress(self, job_id: str, fraction: float, step: str | None) -> None:
-        await self._database.write(lambda c: rows.set_progress(c, job_id, fraction, step, LEASE_S))
-        await self._say(job_id)
+        try:
+            await self._database.write(lambda c: rows.set_progress(c, job_id, fraction, step, LEASE_S))
+        except CannotStore as error:
+            log.info("the progress of a job cannot be written down", job=job_id, problem=error.message)
+        else:
+            await self._say(job_id)
 
     async def _renew(self, job_id: str) -> None:
         while True:
             await asyncio.sleep(LEASE_S / 3)
-            await self._database.write(lambda c: rows.renew(c, job_id, LEASE_S))
+            try:
+                await self._database.write(lambda c: rows.renew(c, job_id, LEASE_S))
+            except CannotStore as error:
+                log.info("the lease of a job cannot be renewed", job=job_id, problem=error.message)
 
     async def _again(self, job: Job, max_attempts: int, error: Exception) -> None:
         if job.attempt >= max_attempts:
@@ -229,7 +245,7 @@ class JobQueue:
             return
         delay_s = min(300.0, 2.0**job.attempt)
         log.warning("a job will be tried again", job=job.id, kind=job.kind, problem=str(error), seconds=delay_s)
-        await self._database.write(lambda c: rows.retry(c, job.id, steady() + delay_s, _error(error)))
+        await asyncio.shield(self._written(lambda c: rows.retry(c, job.id, steady() + delay_s, _error(error))))
         await self._say(job.id)
 
     async def _finish(self, job: Job, state: str, result: dict[str, Any] | None, error: dict[str, Any] | None) -> None:
@@ -247,12 +263,18 @@ class JobQueue:
                 return await self._database.write(work, durable=True)
             except FramedError as error:
                 log.warning("the end of a job cannot be written down yet", problem=error.message)
-                await asyncio.sleep(_STUMBLED_S)
+                await asyncio.sleep(self._stumbled_s)
 
     async def _say(self, job_id: str) -> None:
         job = await self.get(job_id)
         if job is not None:
             self._bus.emit(JobChanged(job))
+
+
+def _is_stopping() -> bool:
+    """Whether it is the worker itself that is cancelled, and not what its job waited for."""
+    lane = asyncio.current_task()
+    return lane is not None and lane.cancelling() > 0
 
 
 def _error(error: Exception) -> dict[str, Any]:

@@ -1,22 +1,24 @@
 """The durable queue: written before acknowledged, put back after a death, cancelled for real."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from sqlalchemy import Connection
 
 from framed.bus import Bus
 from framed.clock import steady
-from framed.errors import BadRequest, Busy
+from framed.errors import BadRequest, Busy, CannotStore
 from framed.events import JobChanged
 from framed.jobs import Job, JobQueue, Progress
 from framed.store import jobs as rows
 from framed.store.database import Database
 from framed.store.tables import transactions
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -137,6 +139,73 @@ async def test_what_may_go_better_is_tried_again_and_then_failed(database: Datab
 
     assert attempts == [1, 2]
     assert (job["state"], job["error"]["message"]) == ("failed", "The disk is full.")
+
+
+async def test_a_job_whose_help_was_broken_off_is_tried_again_and_its_worker_lives(database: Database) -> None:
+    queue, attempts = JobQueue(database=database, bus=Bus(), lanes=1), list[int]()
+
+    async def work(job: Job, progress: Progress) -> None:
+        attempts.append(job.attempt)
+        if len(attempts) == 1:
+            helper = asyncio.create_task(asyncio.Event().wait())
+            helper.cancel()
+            await helper
+
+    queue.works("scan", work)
+    await queue.start()
+    job = await finished(queue, await queue.add("scan", {}))
+    other = await finished(queue, await queue.add("scan", {}))
+    await queue.close()
+
+    assert (job["state"], other["state"], attempts) == ("succeeded", "succeeded", [1, 2, 1])
+
+
+class FullDisk(Database):
+    """Takes none of the next `full_for` writes."""
+
+    full_for = 0
+
+    async def write(self, work: Callable[[Connection], T], *, durable: bool = False) -> T:
+        if self.full_for:
+            self.full_for -= 1
+            raise CannotStore("The disk that holds framed's data is full.")
+        return await super().write(work, durable=durable)
+
+
+async def test_a_job_that_fails_while_the_disk_is_full_is_tried_again_when_there_is_room(tmp_path: Path) -> None:
+    disk = FullDisk(tmp_path / "framed.db")
+    await disk.start()
+    queue, attempts = JobQueue(database=disk, bus=Bus(), stumbled_s=0.01), list[int]()
+
+    async def work(job: Job, progress: Progress) -> None:
+        attempts.append(job.attempt)
+        if len(attempts) == 1:
+            disk.full_for = 10
+            progress(0.5)
+            raise Busy("There is no room.")
+
+    queue.works("write", work)
+    await queue.start()
+    job = await finished(queue, await queue.add("write", {}))
+    await queue.close()
+    await disk.close()
+
+    assert (job["state"], attempts) == ("succeeded", [1, 2])
+
+
+async def test_a_cancel_that_comes_as_the_attempt_fails_still_holds(database: Database) -> None:
+    queue = JobQueue(database=database, bus=Bus())
+
+    async def work(job: Job, progress: Progress) -> None:
+        await database.write(lambda c: rows.request_cancel(c, job.id))  # the worker has not heard of it yet
+        raise Busy("Try again.")
+
+    queue.works("scan", work)
+    await queue.start()
+    job = await finished(queue, await queue.add("scan", {}))
+    await queue.close()
+
+    assert (job["state"], job["error"]["code"]) == ("cancelled", "cancelled")
 
 
 async def test_an_unknown_kind_is_refused(database: Database) -> None:

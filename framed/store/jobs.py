@@ -156,6 +156,11 @@ def answered(connection: Connection, job_id: str) -> None:
 
 
 def retry(connection: Connection, job_id: str, run_after: float, error: dict[str, Any]) -> None:
+    """Puts it back for another attempt; where it was to be cancelled meanwhile it is."""
+    job = get(connection, job_id)
+    if job is not None and job["cancel_requested"]:
+        finish(connection, job_id, "cancelled", None, _CANCELLED)
+        return
     connection.execute(
         update(jobs)
         .where(jobs.c.id == job_id)
@@ -170,7 +175,7 @@ def request_cancel(connection: Connection, job_id: str) -> tuple[RowMapping | No
         return job, False
     waiting = job["state"] == "queued"
     if waiting:
-        finish(connection, job_id, "cancelled", None, {"code": "cancelled", "message": "It was cancelled."})
+        finish(connection, job_id, "cancelled", None, _CANCELLED)
     else:
         connection.execute(update(jobs).where(jobs.c.id == job_id).values(cancel_requested=True))
     return get(connection, job_id), waiting
@@ -181,13 +186,14 @@ def release_orphans(connection: Connection) -> int:
     ended with the process counts as one; one that was to be cancelled is."""
     orphan, now = jobs.c.state == "running", steady()
     for ends, state, said in (
-        (jobs.c.cancel_requested.is_(True), "cancelled", {"code": "cancelled", "message": "It was cancelled."}),
+        (jobs.c.cancel_requested.is_(True), "cancelled", _CANCELLED),
         (jobs.c.attempts >= jobs.c.max_attempts, "failed", {"code": "internal", "message": _GIVEN_UP}),
     ):
         connection.execute(update(jobs).where(orphan & ends).values(state=state, finished_at=now, error=said, **_LEFT))
     return _put_back(connection)
 
 
+_CANCELLED = {"code": "cancelled", "message": "It was cancelled."}
 _GIVEN_UP = "framed was killed each time while this job ran; it was given up. Ask again once framed runs well."
 
 

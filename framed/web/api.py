@@ -69,7 +69,7 @@ def error_envelope(error: FramedError) -> dict[str, Any]:
     detail: dict[str, Any] = {"code": error.code, "message": error.message}
     if error.field is not None:
         detail["field"] = error.field
-    return {"v": 1, "status": "error", "error": detail}
+    return {"v": 1, "status": "error", "data": {}, "error": detail}
 
 
 def error_response(error: FramedError) -> web.Response:

@@ -160,6 +160,16 @@ async def test_every_request_is_answered_with_the_code_that_fits(house: House) -
     assert got == {name: (verb, "error", code) for name, (verb, _, code) in REFUSED.items()}
 
 
+async def test_http_answers_as_mqtt_does(house: House) -> None:
+    answers = {}
+    for verb in ("make/coffee", "art/generate", "photo/get"):
+        said = await house.call(verb, id="nobody", transaction="over-http")
+        answers[verb] = (said["status"], said["transaction"], said["data"], said["error"]["code"])
+
+    codes = {"make/coffee": "unknown_verb", "art/generate": "unavailable", "photo/get": "unknown_photo"}
+    assert answers == {verb: ("error", "over-http", {}, code) for verb, code in codes.items()}
+
+
 async def test_garbage_on_the_topics_of_frames_is_answered_where_there_are_answers_and_changes_nothing(
     house: House,
 ) -> None:

@@ -203,7 +203,8 @@ class Verbs:
 
     async def call(self, verb: str, payload: dict[str, Any], *, source: str) -> dict[str, Any]:
         self.calls.append((verb, payload, source))
-        answer = self.answers.get(verb, {"v": 1, "status": "ok", "data": {}})
+        unknown = {"v": 1, "status": "error", "data": {}, "error": {"code": "unknown_verb", "message": "No such verb."}}
+        answer = self.answers.get(verb, {"v": 1, "status": "ok", "data": {}} if verb in self.verbs() else unknown)
         if isinstance(answer, Exception):
             raise answer
         return answer(payload) if callable(answer) else answer

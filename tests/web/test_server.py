@@ -109,6 +109,7 @@ async def test_a_verb_goes_through_with_its_answer_and_status(house: House, clie
         {
             "v": 1,
             "status": "error",
+            "data": {},
             "error": {"code": "unknown_playlist", "message": "There is no such playlist.", "field": "id"},
         },
     )
