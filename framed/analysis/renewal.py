@@ -51,7 +51,7 @@ class Renewal:
         unread = partial(rows.ask_unread, scripts=scripts, looked=GLANCE_PX, limit=_CHUNK)
         count = await self._each_chunk(lambda c, after: unread(c, after=after))
         if count:
-            log.info("photos are read again, in more scripts", scripts=scripts, photos=count)
+            log.info("photos are read again, in more scripts", scripts=list(scripts), photos=count)
         return count
 
     async def ask_anew(self, steps: Sequence[str], uid: str | None, since: float) -> int:

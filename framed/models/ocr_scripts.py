@@ -54,9 +54,10 @@ class Line:
     score: float
 
 
-def here() -> tuple[str, ...]:
-    """The scripts whose weights are here. Blocks: it looks at a disk."""
-    return tuple(script for script in SCRIPTS if weights.missing(f"ocr-{script}") is None)
+def here() -> dict[str, str]:
+    """The scripts whose weights are here, and which these are: other ones after they were fetched again. Blocks: it
+    looks at a disk."""
+    return {script: weights.which(f"ocr-{script}") for script in SCRIPTS if weights.missing(f"ocr-{script}") is None}
 
 
 class ScriptReader:

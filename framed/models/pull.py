@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import structlog
 
@@ -99,19 +99,8 @@ class Puller:
     async def _alone(self, name: str) -> AsyncIterator[None]:
         """Also among processes, where the file system has locks: two framed may share a folder of models."""
         async with self._locks.setdefault(safe(name), asyncio.Lock()):
-            folder = weights.folder()
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-                lock = (folder / f".{name}.lock").open("ab")
-            except OSError as error:
-                raise Unavailable(f"The folder of models {folder} cannot be written: {error.strerror}.") from error
+            lock = await asyncio.to_thread(_locked, weights.folder(), name)
             with lock:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError as error:
-                    raise Busy(f"Another framed is busy with {name} in {folder}.") from error
-                except OSError as error:
-                    log.info("the folder of models has no locks", folder=str(folder), problem=error.strerror)
                 yield
 
 
@@ -292,6 +281,23 @@ class _Work:
 
 
 # -- files, in a thread --------------------------------------------------------------------------------------------
+
+
+def _locked(folder: Path, name: str) -> BinaryIO:
+    """The open lock file of a set, which holds until it is closed. Busy: another process has it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / f".{name}.lock").open("ab")
+    except OSError as error:
+        raise Unavailable(f"The folder of models {folder} cannot be written: {error.strerror}.") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
+        raise Busy(f"Another framed is busy with {name} in {folder}.") from error
+    except OSError as error:
+        log.info("the folder of models has no locks", folder=str(folder), problem=error.strerror)
+    return lock
 
 
 def _is_commit(revision: str) -> bool:

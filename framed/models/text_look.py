@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -49,10 +49,10 @@ class Found:
 class TextLook(Backend):
     """``{"path": preview, "original": path or None}`` (bytes) or ``{"pixels": uint8 (H, W, 3)}`` →
     ``{"lines": [{"text", "score", "box": [x, y, w, h]}], "looked": pixels of the finest look, "scripts": those that
-    could be read beside the reader's own, a space between them}``, from top to bottom; a box is in shares of the
-    upright picture; no lines where there is no text.
+    could be read beside the reader's own, a space between them, "broken": those whose weights are none, each as
+    `script@which`}``, from top to bottom; a box is in shares of the upright picture; no lines where there is no text.
 
-    The option `scripts` names some of `ocr_scripts.SCRIPTS`, whose weights must be here.
+    The option `scripts` is `ocr_scripts.here()`, or some of it.
 
     `original` is opened for the finer look and may be a format that cannot be read here: then the preview has to do.
     BadPhoto: the preview cannot be read.
@@ -69,7 +69,8 @@ class TextLook(Backend):
         """Detection with the longer side at most `side`, and what stands there."""
 
     def load(self, options: dict[str, Any], device: str) -> None:
-        self._others = _readers(options.get("scripts", []))
+        self._others, broken = _readers(options.get("scripts", {}))
+        self._broken = " ".join(broken)
 
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
         given = inputs.get("pixels")
@@ -88,7 +89,8 @@ class TextLook(Backend):
         return self._answer(lines[:_MOST_LINES], looked)
 
     def _answer(self, lines: list[dict[str, Any]], looked: int) -> dict[str, Any]:
-        return {"lines": lines, "looked": looked, "scripts": " ".join(reader.script for reader in self._others)}
+        scripts = " ".join(reader.script for reader in self._others)
+        return {"lines": lines, "looked": looked, "scripts": scripts, "broken": self._broken}
 
     def _lines(self, pixels: Pixels, side: int) -> list[dict[str, Any]]:
         height, width = pixels.shape[:2]
@@ -127,16 +129,17 @@ class TextLook(Backend):
         return found
 
 
-def _readers(scripts: Iterable[str]) -> list[ScriptReader]:
-    """One that cannot be had costs its own script and no other."""
-    found = []
-    for script in scripts:
+def _readers(scripts: Mapping[str, str]) -> tuple[list[ScriptReader], list[str]]:
+    """And what cannot be had, as `script@which`: it costs its own script and no other."""
+    found, broken = [], []
+    for script, which in scripts.items():
         try:
             found.append(ScriptReader(script))
         except Unavailable as error:
             # To the daemon's log: a host apart has no structlog.
             print(f"{script} cannot be read: {error.message}", file=sys.stderr, flush=True)
-    return found
+            broken.append(f"{script}@{which}")
+    return found, broken
 
 
 def _bgr(pixels: Pixels) -> Pixels:

@@ -124,6 +124,14 @@ def missing(name: str) -> str | None:
     return None
 
 
+def which(name: str) -> str:
+    """Tells these weights of a set from those that it had before: when its manifest was written, in hexadecimal."""
+    try:
+        return f"{(folder() / name / MANIFEST).stat().st_mtime_ns:x}"
+    except OSError:
+        return ""
+
+
 def path(name: str) -> Path:
     """The folder of a whole set. Raises Unavailable with the sentence of `missing`."""
     if problem := missing(name):

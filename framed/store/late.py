@@ -4,10 +4,10 @@ Every question is answered from the index `photo_steps_done` within a window of 
 a library of 100,000 photos each takes some milliseconds, wherever in it the work has come to.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, and_, func, not_, select, text, update
+from sqlalchemy import Column, ColumnElement, Connection, Select, and_, false, func, not_, or_, select, text, update
 
 from framed.store.photos import SHOWN, PhotoWork, outdate, work_of
 from framed.store.tables import photo_steps, photos
@@ -131,16 +131,22 @@ def redo_by_another(
     return ids
 
 
-def ask_unread(connection: Connection, *, scripts: Sequence[str], looked: int, after: int, limit: int) -> list[int]:
+def ask_unread(connection: Connection, *, scripts: Mapping[str, str], looked: int, after: int, limit: int) -> list[int]:
     """The next photos above id `after` that were looked at for text more closely than `looked` pixels, which is where
-    something like it was seen, before all of these scripts could be read: they lack the step ocr again. Their ids, in
-    order."""
-    read = func.coalesce(photo_steps.c.result["scripts"].as_string(), "")
+    something like it was seen, before all of these scripts could be read, or were tried in vain by these weights: they
+    lack the step ocr again. Their ids, in order. `scripts` is `ocr_scripts.here()`."""
+    read, broken = (func.coalesce(photo_steps.c.result[key].as_string(), "") for key in ("scripts", "broken"))
     close = photo_steps.c.result["looked"].as_integer() > looked
-    seen = and_(photo_steps.c.step == "ocr", photo_steps.c.version > 0, photo_steps.c.photo_id > after, close)
-    known = connection.execute(select(read).where(seen).distinct()).scalars()
-    lacking = [one for one in known if set(scripts) - set(one.split())]
-    query = select(photo_steps.c.photo_id).where(seen, read.in_(lacking)).order_by(photo_steps.c.photo_id)
+    seen = and_(
+        photo_steps.c.step == "ocr", photo_steps.c.version > 0, photo_steps.c.photo_id > after, close, _NOT_FAILED
+    )
+    tried = {f"{script}@{which}": script for script, which in scripts.items()}
+    lacking = [
+        and_(read == known, broken == vain)
+        for known, vain in connection.execute(select(read, broken).where(seen).distinct())
+        if set(scripts) - set(known.split()) - {tried.get(each) for each in vain.split()}
+    ]
+    query = select(photo_steps.c.photo_id).where(seen, or_(false(), *lacking)).order_by(photo_steps.c.photo_id)
     ids: list[int] = list(connection.execute(query.limit(limit)).scalars())
     _outdate(connection, ids, photo_steps.c.step == "ocr")
     return ids

@@ -1,6 +1,7 @@
 """Text is read in every script whose weights are here, and photos that showed text before they came are read again."""
 
 import hashlib
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from sqlalchemy import Connection, select
 
 from framed.analysis.renewal import Renewal
 from framed.analysis.steps.ocr import OcrStep
+from framed.models import ocr_scripts, weights
 from framed.models.base import Call, Progress
 from framed.store import photos
 from framed.store.database import Database
@@ -53,9 +55,10 @@ async def house(tmp_path: Path) -> AsyncIterator[Any]:
     await database.close()
 
 
-async def read(house: Any, name: str, *, looked: int, scripts: str = "") -> PhotoWork:
+async def read(house: Any, name: str, *, looked: int, scripts: str = "", broken: str = "") -> PhotoWork:
     """A photo whose text was read so."""
-    result = {"text": "", "lines": [], "looked": looked, "scripts": scripts, "backend": "rapidocr"}
+    how = {"scripts": scripts, "broken": broken, "backend": "rapidocr"}
+    result = {"text": "", "lines": [], "looked": looked, **how}
 
     def write(connection: Connection) -> PhotoWork:
         photo_id, _, _ = photos.intake(connection, hashlib.sha256(name.encode()).digest(), {})
@@ -82,7 +85,7 @@ async def test_the_reader_is_loaded_with_the_scripts_that_are_here(house: Any, f
     write_reader(folder, "arabic", "ابت")
     (after,) = await step.run([photo])
 
-    assert [call.options for call in reader.calls] == [{"scripts": []}, {"scripts": ["arabic", "cyrillic"]}]
+    assert [call.options for call in reader.calls] == [{"scripts": {}}, {"scripts": ocr_scripts.here()}]
     assert (before.result["scripts"], after.result["scripts"]) == ("", "arabic cyrillic")
     assert after.result["text"] == "Москва"
 
@@ -109,3 +112,17 @@ async def test_they_are_also_where_the_script_came_while_framed_was_off(house: A
     await house.renewal.follow("ocr", "rapidocr")
 
     assert await again(house) == {shown.id}
+
+
+async def test_weights_of_a_script_that_are_none_are_tried_once_until_others_come(house: Any, folder: Path) -> None:
+    write_reader(folder, "greek", "αβγ")
+    write_reader(folder, "arabic", "ابت")
+    which = ocr_scripts.here()["arabic"]
+    tried = await read(house, "tried in vain", looked=960, scripts="greek", broken=f"arabic@{which}")
+
+    assert await house.renewal.read_more() == 0
+
+    os.utime(folder / "ocr-arabic" / weights.MANIFEST, (1.0, 1.0))  # as another download leaves it
+
+    assert await house.renewal.read_more() == 1
+    assert await again(house) == {tried.id}

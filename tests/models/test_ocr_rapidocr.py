@@ -124,7 +124,7 @@ def test_with_the_weights_for_a_script_its_lines_are_read_and_those_of_others_st
     write_reader(tmp_path, "cyrillic", "абвгдежзик")
     (tmp_path / "ocr-thai").mkdir()
     more = RapidOcr()
-    more.load({"scripts": ["cyrillic", "thai"]}, "cpu")  # thai is not there: that costs nobody else anything
+    more.load({"scripts": {"cyrillic": "1", "thai": "2"}}, "cpu")  # thai is not there: that costs nobody else anything
     both = sign("WELCOME", (900, 600))
     both.paste(sign(SCRIPTS["Cyrillic"], (900, 260)), (0, 340))
 
@@ -137,6 +137,7 @@ def test_with_the_weights_for_a_script_its_lines_are_read_and_those_of_others_st
     assert any("\u0430" <= letter <= "\u043a" for letter in after["lines"][1]["text"])
     assert after["lines"][1]["box"][1] > 0.5
     assert (before["scripts"], after["scripts"]) == ("", "cyrillic")
+    assert (before["broken"], after["broken"]) == ("", "thai@2")
     more.unload()
 
 

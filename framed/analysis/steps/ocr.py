@@ -23,7 +23,7 @@ class OcrStep(PreviewLook):
 
     def options(self, chosen: Choice) -> dict[str, Any]:
         """Scripts whose weights are there are read without being asked for; a reader with more of them is another."""
-        return {"scripts": list(ocr_scripts.here())}
+        return {"scripts": ocr_scripts.here()}
 
     def inputs(self, photos: Sequence[PhotoWork], paths: list[bytes]) -> dict[str, Any]:
         return {"path": paths[0], "original": _original(photos[0])}
@@ -37,6 +37,7 @@ class OcrStep(PreviewLook):
             "lines": answer["lines"],
             "looked": answer["looked"],
             "scripts": answer.get("scripts", ""),
+            "broken": answer.get("broken", ""),
             "backend": chosen.backend,
         }
         return [Outcome("completed", result, refresh=("description", "text_embedding") if text != before else ())]
