@@ -52,9 +52,17 @@ app = typer.Typer(
 
 
 def main() -> NoReturn:
+    if sys.getfilesystemencoding() != "utf-8" and not sys.flags.utf8_mode:
+        _start_in_utf8()
     terminal.forgive()
     app()
     sys.exit(0)
+
+
+def _start_in_utf8() -> NoReturn:
+    """File names, arguments and what framed writes are UTF-8, whatever the locale says; the terminal keeps its own."""
+    environment = {**os.environ, "PYTHONUTF8": "1", "PYTHONIOENCODING": sys.stdout.encoding}
+    os.execve(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]], environment)
 
 
 def _version(wanted: bool) -> None:

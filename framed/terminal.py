@@ -13,7 +13,7 @@ from typing import Any
 
 _GAP = 2
 _LONG = frozenset(
-    "path|why|caption|problem|said|mend|error|plays|fields|meaning|"
+    "path|why|caption|problem|said|mend|needs|error|plays|fields|meaning|"
     "what it holds|what it is for|what it says|what it is".split("|")
 )
 """Columns that may wrap; the others keep their width."""

@@ -75,6 +75,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
             text=True,
             cwd=folder,
             env=environment(),
+            start_new_session=True,
         )
         running = Daemon(process, folder / "data", port, [])
         try:
@@ -82,8 +83,9 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
             running.hear("indexed")
             yield running
         finally:
-            process.send_signal(signal.SIGINT)
+            os.killpg(process.pid, signal.SIGINT)  # as Ctrl+C in a terminal does
             assert process.wait(60) == 0, (folder / "log").read_text()
+            assert "broker ended" not in (folder / "log").read_text(), "it is framed that ends its broker"
             assert process.stdout is not None
             process.stdout.close()
 
@@ -419,6 +421,15 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
 
     assert done.stdout == "MQTT TOPICS\n"
     assert done.stderr == ""
+
+
+def test_a_locale_without_utf_8_changes_only_what_the_terminal_gets(daemon: Daemon) -> None:
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = framed("plan", "Zürich", "--json", *daemon.options, env=environment(**ascii_only))
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()
+    assert "Z\\xfcrich" in done.stdout
 
 
 def test_ctrl_c_ends_a_frame_without_a_traceback(tmp_path: Path) -> None:

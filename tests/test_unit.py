@@ -46,6 +46,7 @@ def test_systemd_understands_every_line(tmp_path: Path) -> None:
         "WatchdogSec=60",
         "Restart=on-failure",
         "TimeoutStopSec=10",
+        "KillMode=mixed",
         "User=framed",
         "StateDirectory=framed",
         "UMask=0077",

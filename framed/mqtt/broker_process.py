@@ -49,6 +49,7 @@ class BrokerProcess:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
             cwd="/",
+            start_new_session=True,  # Ctrl+C in a terminal is framed's to answer: the broker goes last
             preexec_fn=_end_with_parent(),
         )
         self._reader = asyncio.create_task(self._read_log(self._process), name="broker log")
