@@ -80,7 +80,7 @@ class LateSteps:
         self._refresh = refresh
         self._pace = pace
         self._woken = asyncio.Event()
-        self._after: dict[str, int] = {}  # the id up to which no photo lacks the step, but for these
+        self._after: dict[str, int] = {}  # by lane, the id up to which no photo lacks the step, but for these
         self._again: defaultdict[str, set[int]] = defaultdict(set)
         self._sent_back = 0  # how often; what was read before it is no reason to go past a photo
         self._whole_at = time.monotonic()
@@ -103,7 +103,7 @@ class LateSteps:
             self._sent_back += 1
         else:
             for step in self.steps:
-                self._look_at(step.name, [photo_id])
+                self._look_at(step, [photo_id])
         self._woken.set()
 
     async def left(self) -> dict[str, int]:
@@ -159,16 +159,17 @@ class LateSteps:
     def _rest(self, step: LateStep, problem: str, photos: Sequence[PhotoWork]) -> None:
         log.warning("a step rests", step=step.name, problem=problem, seconds=self._pace.rest_s)
         self._rests[step.name] = (time.monotonic() + self._pace.rest_s, problem)
-        self._look_at(step.name, [photo.id for photo in photos])
+        self._look_at(step, [photo.id for photo in photos])
 
-    def _look_at(self, name: str, ids: Sequence[int]) -> None:
+    def _look_at(self, step: LateStep, ids: Sequence[int]) -> None:
         """Photos that were passed are remembered one by one: going back would look through all those after them."""
-        again, after = self._again[name], self._after.get(name, 0)
-        self._sent_back += any(photo_id > after for photo_id in ids)
-        again.update(photo_id for photo_id in ids if photo_id <= after)
-        if len(again) > _MOST_AGAIN:
-            self._after[name] = min(again) - 1
-            again.clear()
+        for lane, _ in _lanes(step):
+            again, after = self._again[lane], self._after.get(lane, 0)
+            self._sent_back += any(photo_id > after for photo_id in ids)
+            again.update(photo_id for photo_id in ids if photo_id <= after)
+            if len(again) > _MOST_AGAIN:
+                self._after[lane] = min(again) - 1
+                again.clear()
 
     async def _round(self) -> bool:
         """One batch of the first step that has work; False where none has. One at a time: newcomers come first."""
@@ -185,24 +186,30 @@ class LateSteps:
 
     async def _next(self, step: LateStep) -> list[PhotoWork]:
         """The next photos that lack the step; none where all have it, or where the pipeline wants its turn."""
-        name = step.name
+        for lane, lesser in _lanes(step):
+            if found := await self._next_in(step, lane, lesser):
+                return found
+        return []
+
+    async def _next_in(self, step: LateStep, lane: str, lesser: bool | None) -> list[PhotoWork]:
         about: dict[str, Any] = {
-            "step": name,
+            "step": step.name,
             "version": step.version,
             "needs": step.needs,
             "attempts": MAX_ATTEMPTS,
             "spares_unseen": step.spares_unseen,
+            "lesser": lesser,
         }
         while not self._held():
-            if again := sorted(self._again[name])[: step.batch]:
-                self._again[name].difference_update(again)
+            if again := sorted(self._again[lane])[: step.batch]:
+                self._again[lane].difference_update(again)
                 if found := await self._database.read(partial(rows.work_among, ids=again, **about)):
                     return found
                 continue
-            after, before = self._after.get(name, 0), self._sent_back
+            after, before = self._after.get(lane, 0), self._sent_back
             look = await self._database.read(partial(rows.work, limit=step.batch, after=after, **about))
             if self._sent_back == before:
-                self._after[name] = look.reached
+                self._after[lane] = look.reached
             elif not look.photos:
                 continue
             if look.photos or look.end:
@@ -220,8 +227,9 @@ class LateSteps:
         await self._database.write(partial(_store, step=step, done=done, followers=followers))
         for photo, outcome in done:
             self._bus.emit(StepChanged(photo.uid, step.name, outcome.state, outcome.problem))
-        for name in followers:
-            self._look_at(name, [photo.id for photo in batch])
+        for follower in self.steps:
+            if follower.name in followers:
+                self._look_at(follower, [photo.id for photo in batch])
         if any(outcome.refresh for _, outcome in done):
             self._refresh()
         if undone := [(photo, outcome.problem) for photo, outcome in pairs if outcome.state == "unavailable"]:
@@ -242,6 +250,11 @@ class LateSteps:
             if {name, *found} & set(step.needs):
                 found.add(step.name)
         return found
+
+
+def _lanes(step: LateStep) -> list[tuple[str, bool | None]]:
+    """In which order its photos come: all by id, or lesser shots of bursts after all others."""
+    return [(step.name, False), (f"{step.name}, lesser shots", True)] if step.spares_unseen else [(step.name, None)]
 
 
 def _lack(connection: Connection, step: LateStep) -> int:

@@ -63,8 +63,8 @@ class LateStep(BatchStep):
     showable, and a photo is complete without it. `analysis.late` runs them, in the order of their list."""
 
     spares_unseen: ClassVar[bool] = False
-    """What it finds is there to be shown, at a cost: hidden photos, and those that another one stands for, go without
-    until they are seen."""
+    """What it finds is there to be shown, at a cost: hidden photos, and copies that another one stands for, go without
+    until they are seen; the shots of a burst that its best one stands for come after all others."""
 
     @abstractmethod
     def unavailable(self) -> str | None:

@@ -16,6 +16,8 @@ WINDOW = 4_000
 _UNSEEN = "(photos.hidden or photos.duplicate_of is not null)"
 """Worded as the index `photos_unseen` has it. Another photo is shown in place of these, or none."""
 
+_LESSER = and_(photos.c.burst.is_not(None), photos.c.burst_best.is_(False))
+
 
 @dataclass(frozen=True)
 class Look:
@@ -34,16 +36,18 @@ def work(
     needs: Sequence[str],
     attempts: int,
     spares_unseen: bool,
+    lesser: bool | None = None,
     limit: int,
     after: int,
 ) -> Look:
-    """The next photos above id `after` that lack `step`, newest version, and have what it needs; by id."""
+    """The next photos above id `after` that lack `step`, newest version, and have what it needs; by id. `lesser`: only
+    shots of a burst that another one stands for, or only the others."""
     first = connection.execute(select(func.min(photos.c.id)).where(photos.c.id > after)).scalar()
     last = connection.execute(select(func.max(photos.c.id))).scalar()
     if first is None or last is None:
         return Look([], after, True)
     until = min(first - 1 + WINDOW, last)
-    query = _lacking(lambda column: column.between(first, until), step, version, needs, attempts, spares_unseen)
+    query = _lacking(lambda column: column.between(first, until), step, version, needs, attempts, spares_unseen, lesser)
     ids = list(connection.execute(query.limit(limit)).scalars())
     reached = ids[-1] if len(ids) == limit else until
     return Look(_in_order(connection, ids), reached, reached >= last)
@@ -58,9 +62,10 @@ def work_among(
     needs: Sequence[str],
     attempts: int,
     spares_unseen: bool,
+    lesser: bool | None = None,
 ) -> list[PhotoWork]:
     """Those of these photos that lack `step` and have what it needs, by id."""
-    query = _lacking(lambda column: column.in_(ids), step, version, needs, attempts, spares_unseen)
+    query = _lacking(lambda column: column.in_(ids), step, version, needs, attempts, spares_unseen, lesser)
     return _in_order(connection, list(connection.execute(query).scalars()))
 
 
@@ -71,12 +76,15 @@ def _lacking(
     needs: Sequence[str],
     attempts: int,
     spares_unseen: bool,
+    lesser: bool | None,
 ) -> Select[int]:
     theirs = within(photo_steps.c.photo_id)
     done = select(photo_steps.c.photo_id).where(theirs, _done(step, version, attempts))
     query = select(photos.c.id).where(within(photos.c.id), photos.c.state.in_(SHOWN), photos.c.id.not_in(done))
     if spares_unseen:
         query = query.where(text(f"not {_UNSEEN}"))
+    if lesser is not None:
+        query = query.where(_LESSER if lesser else not_(_LESSER))
     for need in needs:
         has = and_(theirs, photo_steps.c.step == need, photo_steps.c.state == "completed")
         query = query.where(photos.c.id.in_(select(photo_steps.c.photo_id).where(has)))

@@ -476,6 +476,28 @@ async def test_hidden_photos_and_copies_go_without_what_is_there_to_be_shown_unt
     assert words.seen == Counter([1, 2, 3, 5, 6, 7])
 
 
+async def test_lesser_shots_of_a_burst_get_what_is_there_to_be_shown_after_all_others(shelf: Shelf) -> None:
+    await shelf.photos(*range(1, 8))
+
+    def burst(connection: Any) -> None:
+        for photo in (1, 2, 3):
+            photos.set_values(connection, photo, {"burst": 1, "burst_best": photo == 2})
+
+    await shelf.database.write(burst)
+    words = Fake("words", batch=2)
+    words.spares_unseen = True  # type: ignore[misc]
+    late = await shelf.start(words)
+    await until(through(late))
+    assert words.batches == [[2, 4], [5, 6], [7], [1, 3]]
+
+    anew: dict[str, Any] = {"steps": ["words"], "uid": None, "since": time.time(), "after": 0, "limit": 9}
+    await shelf.database.write(lambda c: rows.ask_anew(c, **anew))
+    for photo in (1, 2, 3, 7):  # as when they were analysed anew
+        late.wake(photo)
+    await until(lambda: words.seen.total() == 11)
+    assert [photo for batch in words.batches[4:] for photo in batch] == [2, 7, 1, 3]
+
+
 async def test_how_many_are_spared_is_read_from_their_index(shelf: Shelf) -> None:
     def plan(connection: Any) -> str:
         said: list[str] = []
