@@ -309,7 +309,7 @@ def likeness(vectors_: Vectors, near: tuple[int, ...] = (1, 10, 50)) -> dict[str
 
 def to_queries(vectors_: Vectors, queries: Vectors) -> dict[str, Any]:
     cosines = -np.sort(-(queries @ vectors_.T), axis=1)
-    return {f"query to its {k}th": _quantiles(cosines[:, k - 1]) for k in (1, 50, 500)}
+    return {f"query to its {k}th": _quantiles(cosines[:, k - 1]) for k in (1, 50, 500) if k <= cosines.shape[1]}
 
 
 def _quantiles(values: NDArray[Any]) -> list[float]:
