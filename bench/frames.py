@@ -2,7 +2,8 @@
 
 The whole daemon with its broker. A client in a process of its own publishes `next` for every frame at once; a frame
 has its picture when its `show` has come and the bytes are fetched by HTTP and have the hash that `show` names. Measured
-with the pictures rendered ahead, as they are a moment after the last one, and with none (`cold`).
+with the pictures rendered ahead, as they are a moment after the last one, with none (`cold`), and with none for one
+wish that names all frames (`one wish`). `sharp` is when the last frame has its own picture in place of a stand-in.
 """
 
 import argparse
@@ -64,17 +65,19 @@ async def measure(top: Path, frames: int, count: int) -> None:
             await request(app, "playlist/set", {"frame": name, "photos": mine[:40]})
         await prepared(app)
         peer = await start_client(app, names)
-        for name, ahead in (("first", 3), ("rendered ahead", 3), ("rendered ahead", 3), ("cold", 0), ("cold", 0)):
+        rounds = (("first", 3), ("rendered ahead", 3), ("rendered ahead", 3), ("cold", 0), ("cold", 0), ("one wish", 0))
+        for name, ahead in rounds:
             player.AHEAD = ahead
             if not ahead:
                 # What is rendered already is used up first, so that the next one is new to its frame.
                 await app.database.write(lambda c: c.exec_driver_sql("delete from renders"))
             before, began = used(app), time.monotonic()
-            found = await ask(peer)
+            found = await ask(peer, "show everything on all frames" if name == "one wish" else "next")
             spent = difference(before, used(app))
+            sharp = await heard(peer)
             if name != "first":
                 said = "  ".join(f"{part} {value:.2f} s" for part, value in found.items())
-                print(f"{frames} frames, {name:15} {said}  cpu: {spent}", flush=True)
+                print(f"{frames} frames, {name:15} {said}  cpu: {spent}  sharp: {sharp:.2f} s", flush=True)
             await prepared(app)
             passed = time.monotonic() - began
             print(f"  all rendered ahead again after {passed:.1f} s  cpu: {difference(before, used(app))}", flush=True)
@@ -122,23 +125,28 @@ async def start_client(app: Any, names: list[str]) -> asyncio.subprocess.Process
     return peer
 
 
-async def ask(peer: asyncio.subprocess.Process) -> dict[str, float]:
+async def ask(peer: asyncio.subprocess.Process, said: str) -> dict[str, float]:
     assert peer.stdin is not None
-    assert peer.stdout is not None
-    peer.stdin.write(b"next\n")
-    took = sorted(json.loads(await peer.stdout.readline()))
+    peer.stdin.write(said.encode() + b"\n")
+    took = sorted(await heard(peer))
     return {"p50": took[len(took) // 2], "p95": took[int(len(took) * 0.95)], "max": took[-1]}
+
+
+async def heard(peer: asyncio.subprocess.Process) -> Any:
+    assert peer.stdout is not None
+    return json.loads(await peer.stdout.readline())
 
 
 # -- the client --------------------------------------------------------------------------------------------------
 
 
 async def client(told: dict[str, Any]) -> None:
-    """At each line of stdin: `next` to all frames, then the seconds until each had its picture."""
+    """At each line of stdin: `next` to all frames, or a wish; then the seconds until each had its picture."""
     import aiohttp
     import aiomqtt
 
     names = told.pop("frames")
+    sizes = {name: SIZES[place % len(SIZES)] for place, name in enumerate(names)}
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     async with (
@@ -152,7 +160,7 @@ async def client(told: dict[str, Any]) -> None:
             message = await anext(messages)
             shown[str(message.topic).split("/")[2]] = json.loads(bytes(message.payload))
         print("ready", flush=True)
-        while await reader.readline():
+        while line := await reader.readline():
             began, took, fetching = time.monotonic(), list[float](), list[asyncio.Task[None]]()
 
             async def fetch(show: dict[str, Any], began: float = began, took: list[float] = took) -> None:
@@ -162,17 +170,23 @@ async def client(told: dict[str, Any]) -> None:
                     raise RuntimeError(f"other bytes than those of {show}")
                 took.append(round(time.monotonic() - began, 3))
 
-            await asyncio.gather(*(broker.publish(f"framed/frame/{name}/cmd", "next", qos=1) for name in names))
-            waiting = set(names)
-            while waiting:
+            said = line.decode().strip()
+            asked = [f"framed/frame/{name}/cmd" for name in names] if said == "next" else ["framed/request/ask"]
+            await asyncio.gather(*(broker.publish(topic, said, qos=1) for topic in asked))
+            waiting, soft = set(names), set(names)
+            while soft:
                 message = await anext(messages)
                 frame, show = str(message.topic).split("/")[2], json.loads(bytes(message.payload))
-                if frame in waiting and show["item"] != shown[frame]["item"]:
+                if frame in waiting and show["rev"] != shown[frame]["rev"]:
                     waiting.discard(frame)
                     fetching.append(asyncio.create_task(fetch(show)))
+                    if not waiting:
+                        await asyncio.gather(*fetching)
+                        print(json.dumps(took), flush=True)
+                if frame not in waiting and (show["w"], show["h"]) == sizes[frame]:
+                    soft.discard(frame)
                 shown[frame] = show
-            await asyncio.gather(*fetching)
-            print(json.dumps(took), flush=True)
+            print(json.dumps(round(time.monotonic() - began, 3)), flush=True)
 
 
 if __name__ == "__main__":

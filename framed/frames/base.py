@@ -183,7 +183,8 @@ class RenderRequest(BaseModel):
 class Rendered(BaseModel):
     """A picture file ready for its panel.
 
-    ``width`` and ``height`` are the panel's own; ``thumb`` is a small JPEG of what people will see, upright.
+    ``width`` and ``height`` are the panel's own; ``thumb`` is a small JPEG of what people will see, upright; a rough
+    picture has none, the sharp one brings it.
     ``fit`` is the one really used, ``crop`` the part of the photo shown where it was cut, ``lost_share`` the area that
     was not. ``notes`` are sentences about what had to be done differently than asked.
     """

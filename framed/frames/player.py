@@ -20,7 +20,7 @@ from framed.errors import BadPhoto, CannotStore, FramedError, UnknownPlaylist
 from framed.events import FrameFailed, FrameOffline, FrameOnline, FrameShown
 from framed.frames.publish import Publisher, iso, picture_url, playlist_payload, show_payload
 from framed.frames.registry import Frame, Registry
-from framed.frames.rendered import RenderedPictures
+from framed.frames.rendered import Quick, RenderedPictures
 from framed.store import frames as rows
 from framed.store import photos as photo_rows
 from framed.store import playlists as playlist_rows
@@ -32,6 +32,8 @@ log = structlog.get_logger(__name__)
 AHEAD = 3
 AHEAD_AT_ONCE = 2
 """Coming pictures rendered at a time for all frames together: one that is asked for now never waits behind many."""
+SHARPENED_AT_ONCE = 3
+"""Sharp pictures after a stand-in, for all frames together: enough for two busy cores, few enough to wait behind."""
 _TRIES = 8  # photos passed over in a row before a frame is left with what it has
 
 Caption = Callable[[Mapping[str, Any]], str]
@@ -72,6 +74,7 @@ class Player:
         self._ahead: dict[str, asyncio.Task[None]] = {}
         self._spawned: set[asyncio.Task[None]] = set()
         self._ahead_room = asyncio.Semaphore(AHEAD_AT_ONCE)
+        self._sharp_room = asyncio.Semaphore(SHARPENED_AT_ONCE)
         self._tick_task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._dark: dict[str, bool] = {}
@@ -100,7 +103,7 @@ class Player:
     async def _begin(self, frame: Frame, photo_id: int) -> None:
         card = (await self._database.read(lambda c: photo_rows.cards(c, [photo_id]))).get(photo_id)
         if card is not None:
-            await self._rendered.get(frame, card, quick=True)
+            await self._rendered.get(frame, card, quick="always")
 
     async def play(self, frame_id: str, playlist_id: str, *, quick: bool = False) -> Step:
         """Starts a playlist at its beginning. `quick` shows a picture made from the preview first where the sharp one
@@ -113,14 +116,15 @@ class Player:
             begun = {"playlist_id": playlist_id, "position": -1, "paused": False, "next_at": self._clock()}
             # Due at once: should framed be killed over the rendering, the schedule shows it after the restart.
             await self._database.write(lambda c: rows.set_state(c, frame_id, **begun), durable=True)
-            step = await self._move(frame, 1, quick=quick)
+            step = await self._move(frame, 1, quick="always" if quick else "never")
         self._look_ahead(frame_id)
         return step
 
     async def move(self, frame_id: str, by: int) -> Step:
+        """The next picture, or the one before. Where a whole wall asks at once, stand-ins come first."""
         frame = self._registry.get(frame_id)
         async with self._lock(frame_id):
-            step = await self._move(frame, by)
+            step = await self._move(frame, by, quick="in a crowd")
         self._look_ahead(frame_id)
         return step
 
@@ -178,7 +182,7 @@ class Player:
     async def preview(self, frame_id: str, photo_id: int) -> dict[str, Any]:
         frame = self._registry.get(frame_id)
         card = (await self._database.read(lambda c: photo_rows.cards(c, [photo_id])))[photo_id]
-        picture, _ = await self._rendered.get(frame, card, quick=False)
+        picture, _ = await self._rendered.get(frame, card)
         return {key: picture[key] for key in ("sha256", "ext", "mime", "width", "height", "bytes")}
 
     async def current(self, frame_id: str) -> tuple[int | None, str | None]:
@@ -299,7 +303,7 @@ class Player:
     def _lock(self, frame_id: str) -> asyncio.Lock:
         return self._locks.setdefault(frame_id, asyncio.Lock())
 
-    async def _move(self, frame: Frame, by: int, *, quick: bool = False) -> Step:
+    async def _move(self, frame: Frame, by: int, *, quick: Quick = "never") -> Step:
         state = await self._database.read(lambda c: rows.state(c, frame.id))
         playlist_id = state["playlist_id"]
         ids = await self._database.read(lambda c: playlist_rows.photo_ids(c, playlist_id)) if playlist_id else []
@@ -329,7 +333,7 @@ class Player:
         position: int,
         playlist_id: str | None,
         *,
-        quick: bool = False,
+        quick: Quick = "never",
         again: bool = False,
     ) -> str | None:
         """Puts a photo on the panel; its uid, or None where it cannot be rendered (said in the log)."""
@@ -429,7 +433,11 @@ class Player:
 
     def _sharpen(self, frame: Frame, card: Mapping[str, Any], position: int, playlist_id: str | None) -> None:
         async def sharpen() -> None:
-            picture = await self._rendered.sharp(frame, card)
+            async with self._sharp_room:
+                await self._rendered.stand_ins_done()
+                if (await self.current(frame.id))[0] != card["id"]:
+                    return
+                picture = await self._rendered.sharp(frame, card)
             async with self._lock(frame.id):
                 state = await self._database.read(lambda c: rows.state(c, frame.id))
                 if state["photo_id"] == card["id"] and state["sha256"] != picture["sha256"]:
@@ -469,7 +477,7 @@ class Player:
             if photo_id in cards:
                 try:
                     async with self._ahead_room:
-                        await self._rendered.get(frame, cards[photo_id], quick=False, urgent=False)
+                        await self._rendered.get(frame, cards[photo_id], urgent=False)
                 except FramedError as error:
                     log.info("a coming picture cannot be rendered", photo=cards[photo_id]["uid"], problem=error.message)
         async with self._ahead_room:

@@ -121,7 +121,7 @@ def render(request: RenderRequest, context: Context | None = None, limits: Limit
     if panel.rotation:
         final = final.transpose(_UPRIGHT[panel.rotation])
     encoded = _encode(final, panel, inks)
-    sha256, path = _keep(encoded, request.output_dir)
+    sha256, path = _keep(encoded, request.output_dir, lasting=not request.rough)
     return Rendered(
         sha256=sha256,
         path=path,
@@ -130,7 +130,7 @@ def render(request: RenderRequest, context: Context | None = None, limits: Limit
         width=final.width,
         height=final.height,
         bytes=len(encoded.data),
-        thumb=_thumb(shown),
+        thumb=b"" if request.rough else _thumb(shown),
         fit=composed.fit,
         crop=composed.crop,
         lost_share=composed.lost_share,
@@ -424,8 +424,9 @@ def _thumb(shown: Image.Image) -> bytes:
 # -- keep -----------------------------------------------------------------------------------------------------------
 
 
-def _keep(encoded: _Encoded, folder: bytes) -> tuple[str, bytes]:
-    """Write the file under its hash, whole or not at all, and synced: a frame may sleep for days on it."""
+def _keep(encoded: _Encoded, folder: bytes, *, lasting: bool) -> tuple[str, bytes]:
+    """Write the file under its hash, whole or not at all. One that is lasting is synced: a frame may sleep for days on
+    it. A stand-in is not: the wait for the disk is most of its wait, and a power cut ends its use anyway."""
     sha256 = hashlib.sha256(encoded.data).hexdigest()
     home = os.path.join(folder, sha256[:2].encode())
     path = os.path.join(home, f"{sha256}.{_EXTENSIONS[encoded.format]}".encode())
@@ -434,20 +435,21 @@ def _keep(encoded: _Encoded, folder: bytes) -> tuple[str, bytes]:
             if os.stat(path).st_size == len(encoded.data):
                 return sha256, path
         os.makedirs(home, exist_ok=True)
-        _write_whole(path, encoded.data)
+        _write_whole(path, encoded.data, sync=lasting)
     except OSError as problem:
         raise CannotStore.because(problem) from problem
     return sha256, path
 
 
-def _write_whole(path: bytes, data: bytes) -> None:
+def _write_whole(path: bytes, data: bytes, *, sync: bool) -> None:
     temporary = path + f".{secrets.token_hex(6)}.part".encode()
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         with suppress(FileNotFoundError):

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from sqlalchemy import RowMapping
 
@@ -23,9 +23,17 @@ from framed.store.database import Database
 PREVIEW_PX = 1440
 """A panel of at most this side gets all it can show from the preview."""
 STAND_IN_PX = 720
+STAND_IN_SHARE = 0.6  # of the panel's sides at most: more would take nearly as long as the sharp picture
 LONG_PIXELS = 700_000
 """A picture of more is not waited for: 65 ms of CPU at 1280 × 800, 130 at 1920 × 1080; half the preview takes 20."""
+LONG_IN_A_CROWD_PIXELS = 300_000
+"""Where many wait, neither is one of more than this: 35 ms at 800 × 480, 12 for its stand-in."""
+CROWD = 4
+"""So many pictures that somebody waits for are under way: the ones after them would wait for all of these."""
 ROUGH = ":rough"
+
+Quick = Literal["never", "in a crowd", "always"]
+"""When a stand-in made from the preview may come first: `in a crowd` is when a wall of frames asks at once."""
 
 
 class Previews(Protocol):
@@ -50,6 +58,10 @@ class RenderedPictures:
         self._previews = previews
         self._folder = folder
         self._rendering: dict[str, asyncio.Task[dict[str, Any]]] = {}
+        self._waited_for = 0
+        self._stand_ins = 0
+        self._no_stand_in = asyncio.Event()
+        self._no_stand_in.set()
 
     @property
     def busy(self) -> bool:
@@ -84,7 +96,7 @@ class RenderedPictures:
         return ""
 
     async def get(
-        self, frame: Frame, card: Mapping[str, Any], *, quick: bool, urgent: bool = True
+        self, frame: Frame, card: Mapping[str, Any], *, quick: Quick = "never", urgent: bool = True
     ) -> tuple[dict[str, Any], bool]:
         """The rendered picture, and whether it is only the rough one. `urgent`: somebody waits for it."""
         key = self._key(frame, card)
@@ -92,12 +104,25 @@ class RenderedPictures:
         if kept is not None:
             return kept, False
         preview = await self._preview(card)
-        if quick and preview is not None and not frame.panel.has_inks and _takes_long(frame.panel):
+        if preview is not None and self._may_stand_in(frame, quick):
             stand_in = _stand_in(frame.panel)
             key = self._key(frame, card, rough=True)
             return await self._render(key, frame, card, source=preview, panel=stand_in), True
         source = preview if _is_small(frame.panel) else None
         return await self._render(key, frame, card, source=source, urgent=urgent), False
+
+    def _may_stand_in(self, frame: Frame, quick: Quick) -> bool:
+        """Inks are slow to change, and a frame that sleeps would keep a stand-in until it wakes again."""
+        if quick == "never" or frame.panel.has_inks or frame.sleeps:
+            return False
+        pixels = frame.panel.width * frame.panel.height
+        if self._waited_for >= CROWD:
+            return pixels > LONG_IN_A_CROWD_PIXELS
+        return quick == "always" and pixels > LONG_PIXELS
+
+    async def stand_ins_done(self) -> None:
+        """Until no stand-in is being made: what is to take the place of one comes after all of them."""
+        await self._no_stand_in.wait()
 
     async def sharp(self, frame: Frame, card: Mapping[str, Any]) -> dict[str, Any]:
         """The picture as it should be, however long it takes."""
@@ -136,9 +161,26 @@ class RenderedPictures:
             overlay = self._overlay(frame, card)
             work = self._render_panel(key, panel or frame.panel, card, overlay, source=source, urgent=urgent)
             task = asyncio.create_task(work, name=f"render:{card['uid']}")
-            self._rendering[key] = task
-            task.add_done_callback(lambda _: self._rendering.pop(key, None))
+            self._begun(key, task, urgent=urgent)
         return await asyncio.shield(task)
+
+    def _begun(self, key: str, task: asyncio.Task[dict[str, Any]], *, urgent: bool) -> None:
+        self._rendering[key] = task
+        self._count(key, 1, urgent=urgent)
+
+        def ended(_: asyncio.Task[dict[str, Any]]) -> None:
+            del self._rendering[key]
+            self._count(key, -1, urgent=urgent)
+
+        task.add_done_callback(ended)
+
+    def _count(self, key: str, more: int, *, urgent: bool) -> None:
+        self._waited_for += more * urgent
+        self._stand_ins += more * key.endswith(ROUGH)
+        if self._stand_ins:
+            self._no_stand_in.clear()
+        else:
+            self._no_stand_in.set()
 
     async def rendered_for(self, frame: Frame, card: Mapping[str, Any], panel: Panel) -> dict[str, Any]:
         """The photo on a panel like the frame's, of another size or format: made once, then kept."""
@@ -230,11 +272,7 @@ def _is_small(panel: Panel) -> bool:
     return max(logical_size(panel)) <= PREVIEW_PX
 
 
-def _takes_long(panel: Panel) -> bool:
-    return panel.width * panel.height > LONG_PIXELS
-
-
 def _stand_in(panel: Panel) -> Panel:
     """The same panel with fewer pixels, which the frame enlarges for the second until the sharp picture comes."""
-    factor = min(1.0, STAND_IN_PX / max(panel.width, panel.height))
+    factor = min(STAND_IN_SHARE, STAND_IN_PX / max(panel.width, panel.height))
     return panel.model_copy(update={"width": round(panel.width * factor), "height": round(panel.height * factor)})
