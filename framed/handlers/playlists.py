@@ -1,5 +1,6 @@
 """Requests about playlists: ask in plain words, set, save, edit, list, delete."""
 
+import asyncio
 import time
 from typing import Any
 
@@ -125,8 +126,8 @@ class PlaylistHandler:
             if frame is not None:
                 self._player.begin(frame.id, answer.composed.ids[0])
             listed["id"] = await self._kept.keep(answer, frame_id=frame.id if frame else None)
-            for each in frames:
-                await self._start(each, await self._own(each, frames[0], answer, str(listed["id"])), plan)
+            lists = [await self._own(each, frames[0], answer, str(listed["id"])) for each in frames]
+            await asyncio.gather(*(self._start(each, own, plan) for each, own in zip(frames, lists, strict=True)))
         unlooked = await self._asker.unlooked(plan)
         said = self._speech(answer, frames, keep=keep, dry_run=request.dry_run, unlooked=unlooked)
         log.info(
