@@ -33,7 +33,8 @@ class Reanalysis:
         self, *, step: str | None, photo: str | None, since: float, progress: Callable[[float, str | None], None]
     ) -> dict[str, Any]:
         """`step` with all that builds on it, or every step; of one photo or of all that were there at `since`.
-        Gives how many photos, and of how many something failed."""
+        Gives how many photos; of how many something failed, and how many wait for their files: what was known of those
+        holds."""
         steps = [known.name for known in self._pipeline.steps]
         if step is not None:
             steps = [step, *dependents(self._pipeline.steps, {step})]
@@ -42,8 +43,8 @@ class Reanalysis:
         # A photo that was just being finished while its steps were put out of date has been closed without them.
         if await self._database.write(lambda c: rows.reopen_lacking(c, steps, uid=photo, since=since)):
             await self._wait(total, photo, since, progress)
-        failed = await self._database.read(lambda c: rows.count_failed(c, steps, uid=photo, since=since))
-        return {"photos": total, "failed": failed}
+        failed, waiting = await self._database.read(lambda c: rows.not_redone(c, steps, uid=photo, since=since))
+        return {"photos": total, "failed": failed, "waiting": waiting}
 
     async def _outdate(self, steps: list[str], photo: str | None, since: float) -> int:
         total, last = 0, 0

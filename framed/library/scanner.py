@@ -334,7 +334,6 @@ class Scanner:
             watched.held_since = watched.held_problem = None
         if fit and check.other_disk and not whole:
             watched.full_at = 0.0
-            watched.wake.set()
         elif fit and whole:
             watched.device = check.device
         if watched.held_problem and watched.held_problem not in report.problems:
@@ -348,6 +347,7 @@ class Scanner:
             watched.rest_until = loop.time() + report.seconds * _HINT_DUTY
         for folder in check.restless:
             watched.dirty.setdefault(folder, max(loop.time() + self.settings.settle_s, watched.rest_until))
+        watched.wake.set()  # a scan that was asked for has moved the times at which the next passes are due
         if check.unsettled:
             self.files.look_soon()
         if report.new or report.changed:

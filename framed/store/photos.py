@@ -258,13 +258,15 @@ def reopen_lacking(connection: Connection, steps: Sequence[str], *, uid: str | N
     return int(done.rowcount)
 
 
-def count_failed(connection: Connection, steps: Sequence[str], *, uid: str | None, since: float) -> int:
-    """Photos of which one of these steps failed since, and has not been done after all."""
-    failed = select(photo_steps.c.photo_id).where(
-        photo_steps.c.step.in_(list(steps)), photo_steps.c.state == "failed", photo_steps.c.at >= since
-    )
-    wanted = _present(uid, since).where(photos.c.id.in_(failed)).subquery()
-    return int(connection.execute(select(func.count()).select_from(wanted)).scalar_one())
+def not_redone(connection: Connection, steps: Sequence[str], *, uid: str | None, since: float) -> tuple[int, int]:
+    """Of how many photos one of these steps failed since, and of how many one is still out of date."""
+    these = select(photo_steps.c.photo_id).where(photo_steps.c.step.in_(list(steps)))
+    failed = these.where(photo_steps.c.state == "failed", photo_steps.c.at >= since)
+    counts = []
+    for which in (failed, these.where(photo_steps.c.version == 0)):
+        found = _present(uid, since).where(photos.c.id.in_(which)).subquery()
+        counts.append(int(connection.execute(select(func.count()).select_from(found)).scalar_one()))
+    return counts[0], counts[1]
 
 
 def count_open(connection: Connection, *, uid: str | None, since: float) -> int:

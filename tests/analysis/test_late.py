@@ -490,12 +490,14 @@ async def test_lesser_shots_of_a_burst_get_what_is_there_to_be_shown_after_all_o
     await until(through(late))
     assert words.batches == [[2, 4], [5, 6], [7], [1, 3]]
 
-    anew: dict[str, Any] = {"steps": ["words"], "uid": None, "since": time.time(), "after": 0, "limit": 9}
-    await shelf.database.write(lambda c: rows.ask_anew(c, **anew))
-    for photo in (1, 2, 3, 7):  # as when they were analysed anew
-        late.wake(photo)
-    await until(lambda: words.seen.total() == 11)
-    assert [photo for batch in words.batches[4:] for photo in batch] == [2, 7, 1, 3]
+    # And those that are looked at once more, after a wake.
+    about: dict[str, Any] = {"step": "words", "version": 2, "needs": (), "attempts": 1, "spares_unseen": True}
+
+    def again(connection: Any) -> list[list[int]]:
+        found = [rows.work_among(connection, [1, 2, 3, 7], **about, lesser=lesser) for lesser in (False, True)]
+        return [[photo.id for photo in some] for some in found]
+
+    assert await shelf.database.read(again) == [[2, 7], [1, 3]]
 
 
 async def test_how_many_are_spared_is_read_from_their_index(shelf: Shelf) -> None:

@@ -69,5 +69,5 @@ async def test_reanalysing_a_step_redoes_what_builds_on_it_and_once_only(tmp_pat
         answer = await again.run(step="tags", photo=None, since=since, progress=lambda share, _: said.append(share))
     await database.close()
 
-    assert answer == {"photos": 2, "failed": 0}
+    assert answer == {"photos": 2, "failed": 0, "waiting": 0}
     assert sorted(pipeline.done) == [(1, "description"), (1, "tags"), (2, "description"), (2, "tags")]

@@ -843,3 +843,17 @@ async def test_share_that_hangs_is_given_up_and_not_asked_again_until_it_answers
             return False
 
     await until(answers)
+
+
+async def test_a_root_missed_by_a_scan_that_was_asked_for_is_soon_looked_for_again(shelf: Shelf) -> None:
+    shelf.put("a.jpg")
+    scanner = shelf.scanner(scan_interval_s=3600, poll_interval_s=0.05)
+    run = asyncio.create_task(scanner.run())
+    await until(lambda: any(isinstance(event, ScanFinished) for event in shelf.events))
+    away = shelf.folder.with_name("away")
+    shelf.folder.rename(away)
+    await scanner.scan()
+    assert scanner.problems
+    away.rename(shelf.folder)
+    await until(lambda: not scanner.problems)
+    run.cancel()
