@@ -21,6 +21,7 @@ from framed.playlists.kept import Kept, name_of
 from framed.playlists.plan import QueryPlan
 from framed.playlists.spoken import speech, unknown
 from framed.router import Request, Router, answers
+from framed.steering import OF_NO_FRAME, Steering
 from framed.store import photos as photo_rows
 from framed.store import playlists as rows
 from framed.store.database import Database
@@ -103,6 +104,7 @@ class PlaylistHandler:
         self._player = player
         self._registry = registry
         self._following = Following(database=database, kept=kept, player=player, router=router)
+        self._steering = Steering(database=database, player=player, registry=registry, router=router)
 
     def listen(self) -> None:
         """Nothing happens here but requests; `upkeep` follows events."""
@@ -112,15 +114,17 @@ class PlaylistHandler:
     @answers("ask", Ask)
     async def ask(self, request: Ask) -> dict[str, Any]:
         began = time.perf_counter()
-        plan = await self._asker.plan(request.text)
+        plan = await self._played_by_name(await self._asker.plan(request.text))
         frames = self._frames_of(plan, request.frame)
         frame = frames[0] if frames else None
-        if plan.nothing or of_the_shown(plan) is not None:
-            return await self._without_photos(plan, frames, dry_run=request.dry_run)
+        if plan.nothing or plan.steer is not None or of_the_shown(plan) is not None:
+            said_at = self._registry.find(request.frame) if request.frame else None
+            return await self._without_photos(plan, frames, said_at, dry_run=request.dry_run)
         plan = await self._followed_up(plan, frame)
         answer = await self._answer(plan, frame)
         plan = answer.plan
-        keep = not request.dry_run and bool(answer.composed.ids) and plan.unknown_frame is None
+        shows = not (request.dry_run or plan.question)
+        keep = shows and bool(answer.composed.ids) and plan.unknown_frame is None
         listed = {"id": "", "name": name_of(plan), "count": len(answer.composed.ids)}
         if keep:
             if frame is not None:
@@ -129,7 +133,7 @@ class PlaylistHandler:
             lists = [await self._own(each, frames[0], answer, str(listed["id"])) for each in frames]
             await asyncio.gather(*(self._start(each, own, plan) for each, own in zip(frames, lists, strict=True)))
         unlooked = await self._asker.unlooked(plan)
-        said = self._speech(answer, frames, keep=keep, dry_run=request.dry_run, unlooked=unlooked)
+        said = self._speech(answer, frames, keep=keep, dry_run=not shows, unlooked=unlooked)
         log.info(
             "asked",
             playlist=listed["id"],
@@ -270,15 +274,28 @@ class PlaylistHandler:
         other = await self._asker.answer(nearby, **wanted) if nearby is not None else answer
         return other if other.composed.ids else answer
 
-    async def _without_photos(self, plan: QueryPlan, frames: list[Frame], *, dry_run: bool) -> dict[str, Any]:
-        """The answer to a sentence that names no photos: it is about the shown one, or about nothing."""
+    async def _played_by_name(self, plan: QueryPlan) -> QueryPlan:
+        """A playlist that is asked for by its name; where none is called so, its words are searched for."""
+        if plan.steer != "play" or await self._steering.playlist(plan.steer_to or ""):
+            return plan
+        problem = f"No playlist is called “{plan.steer_to}”, so its words were searched for."
+        return plan.model_copy(update={"steer": None, "steer_to": None, "problems": [*plan.problems, problem]})
+
+    async def _without_photos(
+        self, plan: QueryPlan, frames: list[Frame], said_at: Frame | None, *, dry_run: bool
+    ) -> dict[str, Any]:
+        """The answer to a sentence that names no photos: it is about the shown one, about a frame, or about nothing."""
         wish = of_the_shown(plan)
-        if wish is None and plan.interval_s is None:
+        if plan.steer in OF_NO_FRAME:
+            said = await self._steering.do(plan, frames, said_at)
+        elif wish is None and plan.interval_s is None and plan.steer is None:
             said = "I did not hear what to show. Say for example: photos of the sea."
         elif plan.unknown_frame is not None or not frames:
             said = f"{' '.join(unknown(plan))} Say on which frame: I know {self._known_frames()}.".strip()
         elif dry_run:
             said = "Nothing was changed: it was only asked what would be."
+        elif plan.steer is not None:
+            said = await self._steering.do(plan, frames, said_at)
         elif wish is not None:
             said = " ".join(dict.fromkeys([await self._following.do(frame, wish, plan.text) for frame in frames]))
         else:

@@ -8,6 +8,7 @@ from framed.playlists.grammar_fold import Fold
 from framed.playlists.grammar_reader import read
 from framed.playlists.grammar_say import say
 from framed.playlists.grammar_sentence import Sentence
+from framed.playlists.grammar_steer import playlist
 from framed.playlists.grammar_tokens import clean
 from framed.playlists.grammar_vocabulary import Name, Vocabulary
 from framed.playlists.plan import TEXT_LIMIT, AskSettings, QueryPlan
@@ -25,4 +26,11 @@ def parse(text: str, vocabulary: Vocabulary, settings: AskSettings, now: datetim
     today = now.astimezone(ZoneInfo(settings.timezone)).date()
     sentence = Sentence(clean(text), vocabulary, settings, today)
     read(sentence)
-    return Fold(sentence).plan()
+    plan = Fold(sentence).plan()
+    named = playlist(sentence) if plan.steer is None else None
+    if named is None:
+        return plan
+    name, frame = named
+    labels = {f"frames:{frame}": vocabulary.labels.get(f"frames:{frame}", frame)} if frame else {}
+    where = {"frame": plan.frame or frame, "labels": {**plan.labels, **labels}}
+    return plan.model_copy(update={"steer": "play", "steer_to": name, **where})

@@ -21,6 +21,7 @@ _FIELDS: dict[Slot, str] = {
     "mono": "monochrome", "heads": "people_min", "new": "new", "sort": "sort", "interval": "interval_s",
     "named": "named", "each": "each", "must_text": "must_text",
     "follow_up": "follow_up", "frame": "frame", "unknown_frame": "unknown_frame", "all_frames": "all_frames",
+    "steer": "steer", "question": "question",
     "count": "count", "all": "count", "unknown_name": "unknown_names", "unknown_place": "unknown_places",
 }  # fmt: skip
 
@@ -164,6 +165,10 @@ class Draft:
         elif item.slot == "new":
             single["new"] = True
             single.setdefault("sort", "newest")
+        elif item.slot == "question":
+            single["question"] = True
+        elif item.slot == "steer":
+            single["steer"], single["steer_to"] = item.text, (item.ids or (None,))[0]
         elif item.slot == "all_frames":
             single["all_frames"] = True
         else:

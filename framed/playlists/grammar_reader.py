@@ -4,6 +4,7 @@ from framed.playlists import grammar_follow, grammar_names, grammar_requests, gr
 from framed.playlists.dates import Found
 from framed.playlists.grammar_heads import heads
 from framed.playlists.grammar_sentence import Item, Sentence, Slot
+from framed.playlists.grammar_steer import steer
 from framed.playlists.grammar_words import (
     ASSISTANTS,
     COMMAND_TABLE,
@@ -35,10 +36,16 @@ _MARKS: dict[str, Slot] = {
     "/": "function",
 }
 _VERBS_TOO = frozenset({"skip", "hide", "omit", "avoid", "ignore", "ignoring", "leave", "leaving"})
+_IDLE = frozenset({"filler", "comma", "stop", "function"})
+_SHOW = frozenset({"show", "display", "play", "see", "want", "give"})  # "only show photos at night"
 _VERB_MONTHS = frozenset({"may", "march", "fall"})
 
 
 def read(sentence: Sentence) -> list[Item]:
+    steered = steer(sentence)
+    if steered is not None:
+        sentence.items.extend(steered)
+        return sentence.items
     at = 0
     while at < len(sentence.tokens):
         item = _item(sentence, at)
@@ -49,6 +56,8 @@ def read(sentence: Sentence) -> list[Item]:
 
 def _item(sentence: Sentence, at: int) -> Item:
     kind = sentence.token(at).kind
+    if sentence.keys[at : at + 2] == ["how", "many"] and all(item.slot in _IDLE for item in sentence.items):
+        return Item("question", at, at + 2)
     if kind == "emoji":
         return Item("word", at, at + 1)
     for request in _REQUESTS:
@@ -119,7 +128,8 @@ def _is_date(sentence: Sentence, at: int, found: Found) -> bool:
 
 def _command(sentence: Sentence, at: int) -> Item | None:
     """ "show me" and its like, at the beginning of a clause."""
-    if sentence.items and sentence.items[-1].slot not in {"filler", "comma", "stop", "and", "frame"}:
+    last = sentence.items[-1].slot if sentence.items else "stop"
+    if last not in {"filler", "comma", "stop", "and", "frame"} and not (last == "only" and sentence.keys[at] in _SHOW):
         return None
     if addressed := _addressed(sentence, at):
         return Item("filler", at, addressed)

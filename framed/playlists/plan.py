@@ -21,6 +21,11 @@ Sort = Literal["relevance", "newest", "oldest", "best", "random"]
 FollowUp = Literal[
     "only", "without", "more", "next", "previous", "pause", "resume", "not_this", "hide", "favourite", "about"
 ]
+Steer = Literal[
+    "on", "off", "brighter", "dimmer", "brightness", "faster", "slower", "undo", "refresh", "identify", "whole", "fill",
+    "show_here", "list_here", "last_list", "usual", "play", "save", "add", "playing", "playlists", "frames", "leave",
+    "later", "delete", "delete_list", "edit", "send", "other",
+]  # fmt: skip
 
 # A sentence of TEXT_LIMIT characters cannot hold more words than this.
 _MOST = 500
@@ -189,6 +194,9 @@ class QueryPlan(_Data):
     interval_s: int | None = Field(None, ge=1, le=31 * 86_400)
     named: Text | None = None
     follow_up: FollowUp | None = None
+    steer: Steer | None = None  # what is asked of a frame or its playlist, instead of photos
+    steer_to: Text | None = None  # a playlist's name, a brightness in percent
+    question: bool = False  # "how many …": answered, and nothing is shown
     nothing: bool = False  # the sentence names nothing to show
 
     spans: list[Span] = []

@@ -49,6 +49,8 @@ def speech(
     """A sentence a voice assistant can say, at most 250 characters; `showing`: they are on a frame now; `unlooked`:
     so many photos have not been looked through for faces, which the request is about."""
     said = [*_taken_for(plan), *unknown(plan)]
+    if plan.question and count:
+        count = matched  # how many there are, and not how many a playlist would hold
     if count:
         where = f" on the {frame}" if frame and showing else ""
         listed = _numbered(_without(plan, found.dropped), count, matched)

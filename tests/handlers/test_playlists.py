@@ -368,3 +368,64 @@ async def test_a_reason_tells_what_is_seen_from_what_is_written(home: Home) -> N
 )
 async def test_a_time_of_the_clock_is_that_of_where_it_was_taken(home: Home, text: str, names: list[str]) -> None:
     assert [name for name in await home.found(text) if name in PHOTOS] == names
+
+
+async def test_a_frame_is_switched_and_lit_by_a_sentence(home: Home) -> None:
+    assert (await home.ask("ask", text="turn off the hall frame"))["speech"].startswith("The Hall frame is off.")
+    assert not home.app.registry.get("hall").on
+    assert (await home.ask("ask", text="turn it back on", frame="hall"))["speech"] == "The Hall frame is on again."
+    assert home.app.registry.get("hall").on
+
+    said = (await home.ask("ask", text="make it darker please", frame="hall"))["speech"]
+    assert said == "The brightness of the Hall frame is 80 percent now."
+    assert home.app.registry.get("hall").brightness == 80
+    await home.ask("ask", text="full brightness on the hall")
+    assert (await home.ask("ask", text="brighter", frame="hall"))["speech"].endswith("as bright as it can be already.")
+
+
+async def test_a_shown_photo_goes_to_another_frame_which_keeps_its_list(home: Home) -> None:
+    await home.ask("ask", text="coffee", frame="kitchen")
+    listed = (await home.ask("ask", text="photos from 2019 to 2022", frame="hall"))["playlist"]["id"]
+
+    said = (await home.ask("ask", text="show this photo on the hall frame too", frame="kitchen"))["speech"]
+
+    assert said == "The Hall frame shows it too, then its own list again."
+    shown = (await home.app.player.current("kitchen"))[0]
+    assert await home.app.player.current("hall") == (shown, listed)
+
+
+async def test_the_list_before_comes_back_and_a_saved_one_by_its_name(home: Home) -> None:
+    first = (await home.ask("ask", text="coffee", frame="kitchen"))["playlist"]["id"]
+    said = (await home.ask("ask", text="save this as Mornings with coffee", frame="kitchen"))["speech"]
+    assert said.startswith("Saved as “Mornings with coffee”, one photo")
+    await home.ask("ask", text="rockets", frame="kitchen")
+
+    await home.ask("ask", text="go back to the last playlist", frame="kitchen")
+    assert (await home.app.player.current("kitchen"))[1] == first
+    await home.ask("ask", text="rockets", frame="kitchen")
+    await home.ask("ask", text="play my mornings with coffee playlist on the kitchen frame")
+    assert (await home.app.player.current("kitchen"))[1] == first
+    missing = await home.ask("ask", text="play the playlist Zebras", frame="kitchen")
+    assert "No playlist is called “Zebras”, so its words were searched for." in missing["problems"]
+    await home.ask("playlist/delete", id=first)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("delete this photo", "I never delete a photo."),
+        ("print this picture", "I only show photos on frames"),
+        ("turn off the light", "I only look after photos and frames."),
+        ("turn off the kitchen frame at ten", "I do that only at once."),
+        ("never mind", "All right, nothing was changed."),
+        ("how many photos from 2019 are there?", "I found one photo from 2019."),
+        ("what is playing?", "The Kitchen frame shows “"),
+    ],
+)
+async def test_what_no_frame_can_do_is_said_and_changes_nothing(home: Home, text: str, said: str) -> None:
+    before = await home.ask("frame/list")
+
+    answer = await home.ask("ask", text=text, frame="kitchen")
+
+    assert answer["speech"].startswith(said)
+    assert await home.ask("frame/list") == before
