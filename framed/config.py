@@ -139,7 +139,7 @@ class Models(Section):
     @field_validator(*_TASKS, "traits", mode="before")
     @classmethod
     def _off(cls, value: Any) -> Any:
-        return "off" if value is False else value  # YAML reads a bare `off` as false
+        return "off" if value is False or value == "no" else value
 
     @field_validator(*_TASKS)
     @classmethod

@@ -12,14 +12,19 @@ from framed.errors import ConfigError
 
 
 class _Plain(yaml.SafeLoader):
-    """YAML 1.1 takes 22:30 for a number of minutes; here, as in YAML 1.2, it is the text that everybody means."""
+    """As YAML 1.2: for 1.1, and PyYAML, 22:30 is a number of minutes, and on, off, yes and no are booleans."""
 
 
-_SIXTIES = re.compile(r"[-+]?[1-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
-_Plain.yaml_implicit_resolvers = {
-    first: [("tag:yaml.org,2002:str", _SIXTIES), *resolvers] if first in "+-0123456789" else resolvers
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
+def _meant(first: str) -> list[tuple[str, re.Pattern[str]]]:
+    """What a word without quotes that begins so may be, but for text."""
+    known = yaml.SafeLoader.yaml_implicit_resolvers[first]
+    kept = [(tag, pattern) for tag, pattern in known if not tag.endswith(":bool")]
+    return [("tag:yaml.org,2002:str", _SIXTIES), ("tag:yaml.org,2002:bool", _BOOLEAN), *kept]
+
+
+_SIXTIES = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?$")
+_BOOLEAN = re.compile(r"(true|True|TRUE|false|False|FALSE)$")
+_Plain.yaml_implicit_resolvers = {first: _meant(first) for first in yaml.SafeLoader.yaml_implicit_resolvers}
 
 
 class _Loader(_Plain):

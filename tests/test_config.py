@@ -122,6 +122,20 @@ def test_a_relative_path_begins_where_the_file_lies(tmp_path: Path, monkeypatch:
     assert remote.where(folder / "config.yaml", None, None).data == folder / "data", "the commands look there, too"
 
 
+def test_off_and_no_are_words_and_switches_alike(tmp_path: Path) -> None:
+    text = """
+    library: {roots: [{path: /photos, watch: off, follow_symlinks: yes}]}
+    models: {ocr: off, faces: no, caption: false, traits: off}
+    frames: [{id: no, name: On, aliases: [Trueman]}]
+    http: {open_lan: on}
+    """
+    config = load(_file(tmp_path, text))
+    assert (config.library.roots[0].watch, config.library.roots[0].follow_symlinks) == ("off", True)
+    assert [config.models.choices()[task] for task in ("ocr", "faces", "caption", "traits")] == ["off"] * 4
+    frame = config.frames[0]
+    assert (frame.id, frame.name, frame.aliases, config.http.open_lan) == ("no", "On", ["Trueman"], True)
+
+
 def test_a_time_of_day_needs_no_quotes(tmp_path: Path) -> None:
     config = load(_file(tmp_path, "frames:\n- id: a\n  name: 12:30\n  quiet_hours: {start: 22:30, end: 07:00}\n"))
     assert config.frames[0].name == "12:30"
