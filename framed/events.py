@@ -75,11 +75,13 @@ class PlaylistChanged:
 
 @dataclass(frozen=True)
 class FrameSaid:
-    """A frame's hello, report, availability or command, from MQTT or HTTP; `payload` is checked already."""
+    """A frame's hello, report, availability or command, from MQTT or HTTP; `payload` is checked already. `kept`: the
+    broker has kept it since some earlier time, so that it does not say that the frame is there now."""
 
     frame: str
     what: str
     payload: dict[str, Any]
+    kept: bool = False
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from framed import events
 from framed.background import end_tasks
 from framed.bus import Bus
 from framed.errors import Busy, FramedError, TooLarge
+from framed.finals import Finals, final_answer
 from framed.frames.publish import iso
 from framed.frames.registry import Frame
 from framed.handlers.frames import parse_command, parse_object
@@ -27,6 +28,7 @@ from framed.mqtt.topics import Topics
 from framed.router import Door, Nothing, Router, decode, refusal
 from framed.store import frames as rows
 from framed.store.database import Database
+from framed.store.jobs import FINISHED
 from framed.strict_json import read_object
 
 log = structlog.get_logger(__name__)
@@ -64,6 +66,7 @@ class Messages:
         self._instance = instance
         self._requests = Door()
         self._at_frames = Door(at_once=8, most=100)  # of their own: a flood of requests must not hold back a button
+        self._finals = Finals()
         self._born: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.on_connected: Callable[[], Awaitable[None]] | None = None
@@ -133,9 +136,10 @@ class Messages:
     async def _after_birth(self, announce: Callable[[], Awaitable[None]]) -> None:
         await asyncio.sleep(random.uniform(*BIRTH_S))
         await announce()
+        await self.client.say_online()
 
     async def _request(self, verb: str, message: Incoming, place: AbstractAsyncContextManager[None]) -> None:
-        async with place:
+        async with place, self._finals.held_back(_transaction_of(message.payload)):
             response = await self._router.call(verb, message.payload, source="mqtt", overheard=True)
             await self._respond(verb, response, message)
             if verb == "ask":
@@ -177,7 +181,7 @@ class Messages:
         except FramedError as error:
             log.warning("a frame's message was refused", frame=frame, what=what, problem=error.message)
             return
-        self._bus.emit(events.FrameSaid(frame, what, payload))
+        self._bus.emit(events.FrameSaid(frame, what, payload, kept=message.retain))
 
     # -- answers -------------------------------------------------------------------------------------------------
 
@@ -186,6 +190,10 @@ class Messages:
         answer_to = message.response_topic
         if answer_to and self._topics.may_answer(answer_to):
             await self._answer(answer_to, response, correlation=message.correlation, spare=spare)
+            if response["status"] == "accepted":
+                final = self._finals.wanted(response["data"]["job"], (answer_to, message.correlation))
+                if final is not None:
+                    await self._answer(answer_to, final, correlation=message.correlation)
 
     async def _answer(self, topic: str, response: Mapping[str, Any], **options: Any) -> None:
         try:
@@ -221,15 +229,17 @@ class Messages:
     async def _job(self, event: events.JobChanged) -> None:
         job = event.job
         await self._publish(self._topics.job(job["id"]), job)
-        if job["state"] in ("succeeded", "failed", "cancelled") and "transaction" in job:
-            response: dict[str, Any] = {"v": 1, "transaction": job["transaction"], "data": job.get("result") or {}}
-            response["status"] = "ok" if job["state"] == "succeeded" else "error"
-            if "error" in job and job["state"] != "succeeded":
-                response["error"] = job["error"]
+        if job["state"] not in FINISHED:
+            return
+        response = final_answer(job)
+        for topic, correlation in self._finals.ended(job["id"], response):
+            self._spawn(self._answer(topic, response, correlation=correlation))
+        if "transaction" in job:
             self._spawn(self._final(job["id"], self._topics.response(job["kind"].replace("_", "/", 1)), response))
 
     async def _final(self, job_id: str, topic: str, response: dict[str, Any]) -> None:
         """The answer to long work: owed until the broker has it, over restarts of either."""
+        await self._finals.after_first(response["transaction"])
         try:
             await self._publish(topic, response, wait=True)
         except FramedError as error:
@@ -261,6 +271,11 @@ class Messages:
         if not frame.over_mqtt:
             word = "online" if payload.get("online") else "offline"
             await self._publish(self._topics.availability(frame.id), word, retain=True)
+
+    async def missed(self, frame: Frame) -> None:
+        """It slept through its wakes: its own `online` still stands at the broker, and nobody else can take it back."""
+        if frame.over_mqtt:
+            await self.client.say(self._topics.availability(frame.id), b"offline")
 
     async def thumb(self, frame: Frame, data: bytes) -> None:
         await self._publish(self._topics.thumb(frame.id), data, retain=True, qos=0, content_type="image/jpeg")

@@ -5,6 +5,7 @@ failure never reaches a wall: whatever cannot be rendered is passed over and the
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -18,7 +19,15 @@ from framed.background import end_tasks
 from framed.bus import Bus
 from framed.errors import BadPhoto, CannotStore, FramedError, UnknownPlaylist
 from framed.events import FrameFailed, FrameOffline, FrameOnline, FrameShown
-from framed.frames.publish import Publisher, iso, picture_url, playlist_payload, show_payload
+from framed.frames.publish import (
+    STATE_BYTES,
+    Publisher,
+    iso,
+    picture_url,
+    playlist_payload,
+    shortened,
+    show_payload,
+)
 from framed.frames.registry import Frame, Registry
 from framed.frames.rendered import Quick, RenderedPictures
 from framed.store import frames as rows
@@ -34,6 +43,7 @@ AHEAD_AT_ONCE = 2
 """Coming pictures rendered at a time for all frames together: one that is asked for now never waits behind many."""
 SHARPENED_AT_ONCE = 3
 """Sharp pictures after a stand-in, for all frames together: enough for two busy cores, few enough to wait behind."""
+MISSED_WAKES = 3
 _TRIES = 8  # photos passed over in a row before a frame is left with what it has
 
 Caption = Callable[[Mapping[str, Any]], str]
@@ -75,6 +85,7 @@ class Player:
         self._spawned: set[asyncio.Task[None]] = set()
         self._ahead_room = asyncio.Semaphore(AHEAD_AT_ONCE)
         self._sharp_room = asyncio.Semaphore(SHARPENED_AT_ONCE)
+        self._started = clock()
         self._tick_task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._dark: dict[str, bool] = {}
@@ -194,11 +205,19 @@ class Player:
 
     async def availability(self, frame_id: str, online: bool) -> None:
         before = await self._database.read(lambda c: rows.state(c, frame_id))
+        if online and self._registry.get(frame_id).sleeps:  # it is awake now
+            await self._database.write(lambda c: rows.set_state(c, frame_id, reported_at=self._clock()))
         if bool(before["online"]) == online:
             return
         await self._database.write(lambda c: rows.set_state(c, frame_id, online=online))
         self._bus.emit(FrameOnline(frame_id) if online else FrameOffline(frame_id))
         await self.publish_state(frame_id)
+
+    async def told(self, frame_id: str, what: str) -> None:
+        """The frame was told to change this: what it reported of it before holds no more."""
+        state = await self._database.read(lambda c: rows.state(c, frame_id))
+        left = {key: value for key, value in (state["report"] or {}).items() if key != what}
+        await self._database.write(lambda c: rows.set_state(c, frame_id, report=left))
 
     async def report(self, frame_id: str, report: dict[str, Any]) -> None:
         """Keeps what the frame said of itself; a battery frame that only ever says the voltage keeps its last error."""
@@ -247,20 +266,20 @@ class Player:
             "position": state["position"] + 1 if listed else 0,
             "count": listed.count if listed else 0,
             "paused": bool(state["paused"]),
-            "on": frame.on and not self._is_quiet(frame),
-            "brightness": frame.brightness,
+            "on": frame.on and not self._is_quiet(frame) and report.get("on", True),
+            "brightness": report.get("brightness", frame.brightness),
             "interval_s": frame.interval_s,
             "favourite": bool(card["favourite"]) if card else False,
             "shown_at": iso(state["shown_at"]),
         }
         if frame.sleeps and frame.wake_s:
-            since = state["reported_at"] or state["shown_at"] or self._clock()
+            since = self._heard_at(state, self._clock())
             payload["next_wake"] = iso(since + frame.wake_s)
-            payload["late"] = self._clock() > since + 3 * frame.wake_s
+            payload["late"] = self._clock() > since + MISSED_WAKES * frame.wake_s
         for key in ("battery", "rssi", "error"):
             if report.get(key) is not None:
                 payload[key] = report[key] if key != "error" else str(report[key])[:200]
-        return payload
+        return shortened(payload, STATE_BYTES, "why", "caption", "error")
 
     async def publish_state(self, frame_id: str) -> None:
         if not self._registry.knows(frame_id):
@@ -511,8 +530,10 @@ class Player:
             if state is None:
                 continue
             quiet = self._is_quiet(frame)
+            soonest = min(soonest, await self._missed(frame, state, now))
             if self._dark.get(frame.id, False) != quiet:
                 self._dark[frame.id] = quiet
+                await self.told(frame.id, "on")
                 await self.publish_state(frame.id)
                 await self._publisher.control(frame, {"action": "off" if quiet else "on", "id": str(int(now))})
             if quiet or not frame.on or state["paused"] or state["playlist_id"] is None:
@@ -529,6 +550,23 @@ class Player:
             if isinstance(end, BaseException):
                 raise end
         return max(0.05, soonest)
+
+    async def _missed(self, frame: Frame, state: RowMapping, now: float) -> float:
+        """A frame that sleeps is gone once it has missed three wakes; the seconds until then."""
+        if not (frame.sleeps and frame.wake_s and state["online"]):
+            return math.inf
+        left = self._heard_at(state, now) + MISSED_WAKES * frame.wake_s - now
+        if left >= 0:
+            return left
+        await self.availability(frame.id, False)
+        await self._publisher.missed(frame)
+        return math.inf
+
+    def _heard_at(self, state: RowMapping, now: float) -> float:
+        """When a frame that sleeps was last awake. What it said while framed was away was heard by nobody, and a clock
+        that was set back does not make it wait for years."""
+        heard: float = state["reported_at"] or state["shown_at"] or now
+        return min(max(heard, self._started), now)
 
     async def _move_if_due(self, frame: Frame) -> None:
         """Looks again once it is its turn: what somebody has just asked for stays for its whole interval."""

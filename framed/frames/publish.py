@@ -4,9 +4,14 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from pydantic_core import to_json
+
 from framed.frames.registry import Frame
 
 PLAYLIST_ITEMS = 20
+SHOW_BYTES = 1_023
+STATE_BYTES = 2_047
+PLAYLIST_BYTES = 8_192
 
 
 class Publisher(Protocol):
@@ -18,6 +23,7 @@ class Publisher(Protocol):
     async def state(self, frame: Frame, payload: Mapping[str, Any]) -> None: ...
     async def thumb(self, frame: Frame, data: bytes) -> None: ...
     async def control(self, frame: Frame, payload: Mapping[str, Any]) -> None: ...
+    async def missed(self, frame: Frame) -> None: ...
 
 
 def iso(seconds: float | None) -> str | None:
@@ -52,6 +58,18 @@ def show_payload(
         payload["caption"] = caption[:200]
     if until is not None:
         payload["until"] = iso(until)
+    return shortened(payload, SHOW_BYTES, "caption")
+
+
+def shortened(payload: dict[str, Any], most: int, *texts: str) -> dict[str, Any]:
+    """At most so many bytes of JSON, because small frames have small buffers: these texts give way, the first first.
+    Two hundred characters are two hundred bytes in English and eight hundred in emoji."""
+    for key in texts:
+        over = len(to_json(payload)) - most
+        if over > 0 and payload.get(key):
+            text = str(payload[key]).encode()
+            kept = max(0, len(text) - over - len("…".encode()))
+            payload[key] = text[:kept].decode(errors="ignore") + "…"
     return payload
 
 
@@ -69,8 +87,8 @@ def playlist_payload(
     count: int,
     items: Sequence[tuple[str, Mapping[str, Any]]],
 ) -> dict[str, Any]:
-    """`framed/frame/<f>/playlist`: the whole list is at `url`; here are the next rendered ones."""
-    return {
+    """`framed/frame/<f>/playlist`: the whole list is at `url`; here are the next rendered ones, as many as fit."""
+    payload: dict[str, Any] = {
         "v": 1,
         "rev": rev,
         "id": id,
@@ -83,3 +101,6 @@ def playlist_payload(
             for item, pic in items[:PLAYLIST_ITEMS]
         ],
     }
+    while payload["items"] and len(to_json(payload)) > PLAYLIST_BYTES:
+        payload["items"].pop()
+    return payload

@@ -156,9 +156,9 @@ class FrameHandler:
         """From MQTT: nobody waits for an answer, so what is wrong goes to the log."""
         try:
             if event.what == "hello":
-                await self.hello(event.frame, event.payload, "hello")
+                await self.hello(event.frame, event.payload, "hello", kept=event.kept)
             elif event.what == "availability":
-                await self.availability(event.frame, bool(event.payload["online"]))
+                await self.availability(event.frame, bool(event.payload["online"]), kept=event.kept)
             elif event.what == "report":
                 await self.report(event.frame, event.payload)
             elif event.what == "set":
@@ -166,7 +166,8 @@ class FrameHandler:
         except FramedError as error:
             log.warning("a frame's message was refused", frame=event.frame, what=event.what, problem=error.message)
 
-    async def hello(self, frame_id: str, payload: dict[str, Any], source: str) -> Frame:
+    async def hello(self, frame_id: str, payload: dict[str, Any], source: str, *, kept: bool = False) -> Frame:
+        """`kept`: of old, as the broker gives it to who subscribes; whether the frame is there, others say."""
         check_slug(frame_id)
         new = not self._registry.knows(frame_id)
         before = None if new else self._registry.get(frame_id)
@@ -174,7 +175,8 @@ class FrameHandler:
         if new:
             log.info("a new frame", frame=frame_id, width=frame.panel.width, height=frame.panel.height, source=source)
             self._names.changed(now=True)
-        await self._player.availability(frame_id, True)
+        if new or not kept:
+            await self._player.availability(frame_id, True)
         if before is not None and before.delivery == "mqtt" and frame.delivery == "url":
             await self._player.withdraw_image(frame_id)
         if changed:
@@ -183,9 +185,11 @@ class FrameHandler:
             await self._player.republish(frame_id)
         return frame
 
-    async def availability(self, frame_id: str, online: bool) -> None:
-        if self._registry.knows(frame_id):
-            await self._player.availability(frame_id, online)
+    async def availability(self, frame_id: str, online: bool, *, kept: bool = False) -> None:
+        """A frame that sleeps leaves its `online` at the broker: of old, that says nothing."""
+        if not self._registry.knows(frame_id) or (online and kept and self._registry.get(frame_id).sleeps):
+            return
+        await self._player.availability(frame_id, online)
 
     async def report(self, frame_id: str, payload: dict[str, Any]) -> None:
         self._registry.get(frame_id)
@@ -212,9 +216,12 @@ class FrameHandler:
             await self._player.pause(frame_id, options.paused)
         if frame.interval_s != before.interval_s:
             await self._player.reschedule(frame_id)
-        if frame.brightness != before.brightness:
+        # Also where the setting stays: the frame's own knob may have been turned since.
+        if options.brightness is not None or frame.brightness != before.brightness:
+            await self._player.told(frame_id, "brightness")
             await self._player.control(frame_id, "brightness", frame.brightness)
-        if frame.on != before.on:
+        if options.on is not None or frame.on != before.on:
+            await self._player.told(frame_id, "on")
             await self._player.control(frame_id, "on" if frame.on else "off")
         if options.playlist is not None:
             answer = await self._router.call("playlist/set", {"frame": frame_id, "id": options.playlist}, source="set")

@@ -251,6 +251,16 @@ class MqttClient:
         elif not spare:
             await self._outbox.room(_HOLD_BACK_S)
 
+    async def say(self, topic: str, payload: bytes) -> None:
+        """Retained, once, and only while there is a connection: the topic is another's, who says it anew."""
+        if self._outbox.gate is Gate.OPEN:
+            self._outbox.put_once(Outgoing(topic, payload, retain=True))
+
+    async def say_online(self) -> None:
+        """Again, for who has just come and asks everybody."""
+        if self._status_topic is not None and self.connected and not self._stopping:
+            await self.say(self._status_topic, b"online")
+
     async def clear(self, topic: str, *, wait: bool = False) -> None:
         """Remove a retained message from the broker, now or at the next connection."""
         acknowledged = asyncio.get_running_loop().create_future() if wait else None

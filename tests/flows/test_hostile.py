@@ -260,6 +260,21 @@ async def test_an_answer_goes_to_the_topic_the_requester_chose_but_never_over_st
     assert [message.topic.value for message in answers] == ["framed/response/mine"]
 
 
+async def test_long_work_is_accepted_first_and_its_end_reaches_the_topic_that_was_chosen(house: House) -> None:
+    async with house.home("framed/response/#") as home:
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        properties.ResponseTopic, properties.CorrelationData = "framed/response/mine", b"\x05"
+        await home.client.publish("framed/request/library/rescan", b"{}", qos=1, properties=properties)
+        last = await home.wait_for("framed/response/mine", count=2)
+        mine = [json.loads(payload)["status"] for payload in home.payloads("framed/response/mine")]
+        await home.publish("framed/request/library/rescan", '{"transaction": "scan"}')
+        await home.wait_for("framed/response/library/rescan", count=3)
+        answers = [json.loads(payload) for payload in home.payloads("framed/response/library/rescan")][1:]
+
+    assert (mine, last.properties.CorrelationData) == (["accepted", "ok"], b"\x05")
+    assert [(each["status"], each["transaction"]) for each in answers] == [("accepted", "scan"), ("ok", "scan")]
+
+
 async def test_two_thousand_requests_at_once_are_answered_or_told_busy_and_a_frame_still_gets_in(house: House) -> None:
     rss = psutil.Process().memory_info().rss
     hello = {"v": 1, "width": 320, "height": 240, "formats": ["jpeg"], "delivery": "url"}

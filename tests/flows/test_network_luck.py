@@ -5,8 +5,9 @@ import json
 import signal
 import ssl
 import subprocess
+import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,15 @@ async def connected(app: App) -> None:
 class House:
     """A daemon that reaches its broker over a line; the broker takes messages up to 60,000 bytes."""
 
-    app: App
+    app: App = field(init=False)
     broker: Mosquitto
     line: Line
     http: aiohttp.ClientSession
+    ahead_s: float = 0.0
+    """How far the clock of the frames is ahead."""
+
+    def clock(self) -> float:
+        return time.time() + self.ahead_s
 
     async def call(self, verb: str, **payload: Any) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {self.app.token}"}
@@ -79,8 +85,9 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House
         async with Line(broker.port) as line, aiohttp.ClientSession() as http:
             config = settings(home, album)
             config |= {"models": UNSEEING, "mqtt": {"host": "127.0.0.1", "port": line.port, "keepalive": KEEPALIVE_S}}
-            async with App(load(None, config)) as app:
-                yield House(app, broker, line, http)
+            house = House(broker, line, http)
+            async with App(load(None, config), clock=house.clock) as house.app:
+                yield house
 
 
 async def test_a_broker_that_was_gone_and_comes_back_empty_has_everything_again_and_online_last(house: House) -> None:
@@ -131,6 +138,99 @@ async def test_a_line_that_went_silent_is_noticed_and_left(house: House) -> None
 
     assert answer["status"] == "ok"
     await until(house.online)
+
+
+def frame_events(peer: Peer, frame: str) -> list[str]:
+    said = [json.loads(payload) for payload in peer.payloads("framed/event")]
+    return [event["event_type"] for event in said if event.get("frame") == frame]
+
+
+async def test_what_a_frame_said_long_ago_does_not_bring_it_back(house: House) -> None:
+    hello = json.dumps({"v": 1, "width": 320, "height": 240, "formats": ["jpeg"]})
+    await house.connected()
+    async with Peer(house.broker.port, "framed/event") as peer:
+
+        async def heard(frame: str, *events: str) -> None:
+            async def check() -> bool:
+                return frame_events(peer, frame) == list(events)
+
+            await until(check)
+
+        await peer.publish("framed/frame/old/hello", hello, retain=True)
+        await heard("old", "frame_online")
+        await peer.publish("framed/frame/old/availability", "offline", retain=True)
+        await heard("old", "frame_online", "frame_offline")
+        before = house.app.mqtt.state.reconnects
+        house.line.cut()
+
+        async def again() -> bool:
+            return house.app.mqtt.connected and house.app.mqtt.state.reconnects > before
+
+        await until(again)
+        await peer.publish("framed/frame/new/hello", hello)  # heard after all that the broker has kept
+        await heard("new", "frame_online")
+
+        assert frame_events(peer, "old") == ["frame_online", "frame_offline"]
+
+
+async def test_a_frame_that_sleeps_is_gone_after_three_missed_wakes_until_it_wakes(house: House) -> None:
+    hello = {"v": 1, "width": 320, "height": 240, "formats": ["jpeg"], "sleeps": True, "wake_s": 600}
+    await house.connected()
+    async with Peer(house.broker.port, "framed/event", "framed/frame/nap/#") as nap:
+
+        async def state(**wanted: Any) -> None:
+            async def check() -> bool:
+                said = [json.loads(payload) for payload in nap.payloads("framed/frame/nap/state")]
+                return bool(said) and {key: said[-1].get(key) for key in wanted} == wanted
+
+            await until(check)
+
+        await nap.publish("framed/frame/nap/availability", "online", retain=True)
+        await nap.publish("framed/frame/nap/hello", json.dumps(hello), retain=True)
+        await state(late=False)
+        house.ahead_s = 3 * 600 + 60.0
+        await house.call("frame/cmd", frame="kitchen", action="next")  # the frames' schedule looks at the clock
+        await state(late=True)
+        await nap.wait_for("framed/frame/nap/availability", "offline")
+        await nap.publish("framed/frame/nap/availability", "online", retain=True)
+        await state(late=False)
+        house.ahead_s = 0.0
+
+        assert frame_events(nap, "nap") == ["frame_online", "frame_offline", "frame_online"]
+
+
+async def test_the_knob_of_a_frame_shows_in_its_state_until_it_is_told_otherwise(house: House) -> None:
+    await house.connected()
+    async with Peer(house.broker.port, "framed/frame/kitchen/state", "framed/frame/kitchen/control") as peer:
+
+        async def state(brightness: int, on: bool) -> None:
+            async def check() -> bool:
+                said = [json.loads(payload) for payload in peer.payloads("framed/frame/kitchen/state")]
+                return (said[-1]["brightness"], said[-1]["on"]) == (brightness, on)
+
+            await until(check)
+
+        await peer.publish("framed/frame/kitchen/report", '{"v": 1, "brightness": 40, "on": false}')
+        await state(40, on=False)
+        await peer.publish("framed/frame/kitchen/set", '{"brightness": 100}')  # what it is set to already
+        await state(100, on=False)
+        await peer.wait_for("framed/frame/kitchen/control")
+        await peer.publish("framed/frame/kitchen/set", '{"on": true}')
+        await state(100, on=True)
+        controls = [json.loads(payload) for payload in peer.payloads("framed/frame/kitchen/control")]
+
+    assert [(control["action"], control.get("value")) for control in controls[:1]] == [("brightness", 100)]
+
+
+async def test_home_assistant_that_has_just_started_is_told_that_framed_is_there(house: House) -> None:
+    await house.connected()
+    async with Peer(house.broker.port, "framed/status", "framed/frame/kitchen/state") as assistant:
+        await assistant.wait_for("framed/frame/kitchen/state")  # as kept by the broker
+        await assistant.wait_for("framed/status", "online")
+        await assistant.publish("homeassistant/status", "online")
+        await assistant.wait_for("framed/status", "online", count=2)
+
+        assert len(assistant.payloads("framed/frame/kitchen/state")) > 1
 
 
 async def test_a_picture_the_broker_does_not_take_is_fetched_by_its_address_instead(house: House) -> None:
