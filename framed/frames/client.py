@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints,
 from framed import __version__
 from framed.background import end_tasks
 from framed.errors import BadPhoto, ConfigError, FramedError, Refused, TimedOut, TooLarge, Unavailable
+from framed.frames.base import PaletteName
 from framed.mqtt.client import MqttClient
 from framed.mqtt.connection import Incoming
 from framed.mqtt.settings import MqttSettings
@@ -45,23 +46,25 @@ class FrameClientOptions(BaseModel):
     """`size` is the panel's own raster, `out` the file that the panel's viewer reads: PNG, JPEG or BMP by its name.
 
     `once` shows one picture and ends, as a frame does that is woken by a timer; with `wake_s` it tells the daemon so.
+    Where no picture was announced for `silence_s`, the log says what to look at.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,32}$")]
-    size: tuple[Annotated[int, Field(ge=1, le=20_000)], Annotated[int, Field(ge=1, le=20_000)]]
+    size: tuple[Annotated[int, Field(ge=16, le=20_000)], Annotated[int, Field(ge=16, le=20_000)]]
     out: Path
     broker: SecretStr = SecretStr("mqtt://127.0.0.1:1883")
-    title: str = ""
+    title: str = Field(default="", max_length=80)
     base: str = "framed"
     delivery: Literal["url", "mqtt"] = "url"
     rotation: Literal[0, 90, 180, 270] = 0
-    palette: str | None = None
+    palette: PaletteName | None = None
     max_bytes: int = Field(default=8_000_000, ge=10_000, le=100_000_000)
     once: bool = False
     once_timeout_s: float = Field(default=120.0, gt=0)
     wake_s: int | None = Field(default=None, ge=60)
+    silence_s: float = Field(default=30.0, gt=0)
     retry_s: tuple[float, float] = (1.0, 120.0)
 
     @field_validator("size", mode="before")
@@ -209,12 +212,14 @@ class _Frame:
             status_topic=None if sleeps else self._topics.availability(options.name),
             subscriptions=self._topics.frame_subscriptions(options.name, delivery=options.delivery),
             on_message=self._take,
+            rival_remedy="give each frame a name of its own",
         )
 
     async def run(self) -> None:
         await asyncio.to_thread(_make_ready, self._options.out)
         await self._client.publish(self._topics.hello(self._options.name), self._hello(), retain=True)
         async with self._client:
+            await self._first_word()
             while True:
                 await self._changed.wait()
                 self._changed.clear()
@@ -222,6 +227,14 @@ class _Frame:
                     await self._bring_up_unless_changed(show)
                 if self._options.once and self._on_panel is not None:
                     return
+
+    async def _first_word(self) -> None:
+        """A broker without framed, a framed without photos and one that refused the hello all look alike from here."""
+        try:
+            async with asyncio.timeout(self._options.silence_s):
+                await self._changed.wait()
+        except TimeoutError:
+            log.warning("no picture was announced yet: is framed at this broker, has it photos, does its log name me?")
 
     async def _bring_up_unless_changed(self, show: Show) -> None:
         """Who presses next twice waits for one picture, not for two."""

@@ -78,6 +78,7 @@ class MqttClient:
         refused_backoff_s: tuple[float, float] = (5.0, 300.0),
         away_s: tuple[float, float] = (300.0, 900.0),
         will_delay_s: int = 8,
+        rival_remedy: str = "give each framed an `instance` of its own, or another mqtt.client_id",
     ) -> None:
         self._settings = settings
         self._status_topic = status_topic
@@ -88,6 +89,7 @@ class MqttClient:
         self._away_s = away_s
         self._will_delay_s = will_delay_s
         self._rival = Rival()
+        self._rival_remedy = rival_remedy
         self._outbox = Outbox()
         self._expiry = Expiry(self._outbox, broker_expires=lambda: self._works != "3.1.1" and not self._settings.plain)
         self._reception = Reception(
@@ -310,7 +312,7 @@ class MqttClient:
         pause, longest = self._away_s
         until = time.monotonic() + AWAY_AT_MOST_S
         while time.monotonic() < until:
-            self._complain(why_away(self._settings, pause))
+            self._complain(why_away(self._settings, pause, self._rival_remedy))
             await asyncio.sleep(random.uniform(pause * 0.75, pause * 1.25))
             if not await self._other_is_online():
                 break

@@ -49,10 +49,9 @@ class Rival:
         self.here = False
 
 
-def why_away(settings: MqttSettings, away_s: float) -> str:
+def why_away(settings: MqttSettings, away_s: float, remedy: str) -> str:
     minutes = max(1, round(away_s / 60))
     return (
-        f"Another MQTT client uses the client id {settings.client_id!r}, and the broker allows only one at a time: give"
-        f" each framed an `instance` of its own, or another mqtt.client_id. This one keeps away and looks again in"
-        f" {minutes} min."
+        f"Another MQTT client uses the client id {settings.client_id!r}, and the broker allows only one at a time:"
+        f" {remedy}. This one keeps away and looks again in {minutes} min."
     )

@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 from PIL import Image
 from pydantic import SecretStr, ValidationError
+from structlog.testing import capture_logs
 
 from framed.errors import ConfigError, FramedError, TimedOut, Unavailable
 from framed.frames.client import FrameClientOptions, run_frame
@@ -402,8 +403,32 @@ async def test_folder_that_is_not_there_is_said_before_connecting(mosquitto: Mos
             await hall.task
 
 
-@pytest.mark.parametrize("wrong", [{"name": "Hall"}, {"size": "800"}, {"size": "0x480"}, {"out": Path("hall.gif")}])
-def test_option_that_cannot_work_is_refused(wrong: dict[str, Any]) -> None:
+async def test_silence_is_said_once_and_the_picture_still_comes(
+    mosquitto: Mosquitto, server: PictureServer, tmp_path: Path
+) -> None:
+    with capture_logs() as logs:
+        async with Hall(mosquitto, tmp_path, silence_s=0.05) as hall:
+            while not any("no picture was announced" in line["event"] for line in logs):
+                await hall.daemon.wait_for(TOPICS.hello("hall"))
+                await asyncio.sleep(0.01)
+            await hall.show(server.show("china-0", CHINA))
+            assert (await hall.report())["item"] == "china-0"
+    assert sum("no picture was announced" in line["event"] for line in logs) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": "Hall"},
+        {"size": "800"},
+        {"size": "0x480"},
+        {"size": "800x8"},
+        {"out": Path("hall.gif")},
+        {"palette": "spectra7"},
+        {"title": "Hall" * 30},
+    ],
+)
+def test_option_that_framed_would_refuse_is_refused_at_once(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         FrameClientOptions(**({"name": "hall", "size": "800x480", "out": Path("hall.png")} | wrong))
 
