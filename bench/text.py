@@ -62,7 +62,7 @@ ROUNDS: dict[str, dict[str, Sign]] = {
         for name in ("DejaVu Serif", "DejaVu Sans Mono:bold", "STIXGeneral:italic", "cmr10")
     },
     "height": {f"{px} px": replace(USUAL, px=px) for px in (16, 22, 32, 96, 160)},
-    "angle": {f"{degrees}°": replace(USUAL, degrees=degrees) for degrees in (5, 15, 30, 45, 90)},
+    "angle": {f"{degrees}°": replace(USUAL, degrees=degrees) for degrees in (5, 15, 30, 45, 90, 180, 270)},
     "contrast": {
         "white on the photo": replace(USUAL, ink=(255, 255, 255), board=None),
         "yellow on blue": replace(USUAL, ink=(250, 220, 40), board=(20, 60, 140)),

@@ -20,7 +20,8 @@ from framed.errors import Unavailable
 from framed.models import weights
 from framed.models.base import HostKind
 from framed.models.ocr_scripts import Line
-from framed.models.text_look import GLANCE_PX, LIKELY, READ_PX, Found, Pixels, TextLook
+from framed.models.text_look import GLANCE_PX, LIKELY, READ_PX, Part, TextLook
+from framed.models.text_turn import Found, Pixels
 
 WEIGHTS = "paddleocr"
 OWN = "paddleocr-own"
@@ -88,8 +89,11 @@ class PaddleOcr(TextLook):
             **engine,
         )
 
-    def likely(self, bgr: Pixels) -> bool:
-        return any(len(found["dt_polys"]) for found in self._detector.predict(bgr))
+    def glance(self, bgr: Pixels) -> Sequence[Part]:
+        size = bgr.shape[1], bgr.shape[0]
+        (seen,) = self._detector.predict(bgr)
+        found = [np.asarray(corners) / size for corners in seen["dt_polys"]]
+        return [Part(*corners.min(axis=0).tolist(), *corners.max(axis=0).tolist()) for corners in found]
 
     def read(self, bgr: Pixels, side: int) -> Sequence[Found]:
         (found,) = self._reader.predict(bgr, text_det_limit_side_len=side, text_det_limit_type="max")

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
+
+import numpy as np
 
 from framed.models.base import HostKind
 from framed.models.ocr_scripts import Line
-from framed.models.text_look import FINE_PX, GLANCE_PX, LIKELY, Found, Pixels, TextLook
+from framed.models.onnx_weights import without_subnormals
+from framed.models.text_look import FINE_PX, GLANCE_PX, LIKELY, Part, TextLook
+from framed.models.text_turn import Found, Pixels
 
 
 class RapidOcr(TextLook):
@@ -47,11 +52,20 @@ class RapidOcr(TextLook):
             }
         )
         self._detector: Any = self._reader._load_det_model()
+        self._detector.session.session = _quick(self._detector.session.session._model_path)
 
-    def likely(self, bgr: Pixels) -> bool:
+    def glance(self, bgr: Pixels) -> Sequence[Part]:
+        import cv2
+
         self._detector.limit_side_len = GLANCE_PX
         ready = self._detector.get_preprocess()(bgr)
-        return ready is not None and bool(self._detector.session(ready).max() >= LIKELY)
+        if ready is None:
+            return []
+        seen = self._detector.session(ready)[0, 0] >= LIKELY
+        height, width = seen.shape
+        _, _, stats, _ = cv2.connectedComponentsWithStats(seen.astype(np.uint8))
+        # The first component is what is not text.
+        return [Part(x / width, y / height, (x + w) / width, (y + h) / height) for x, y, w, h, _ in stats[1:].tolist()]
 
     def read(self, bgr: Pixels, side: int) -> Sequence[Found]:
         from rapidocr.utils.process_img import map_boxes_to_original
@@ -67,6 +81,22 @@ class RapidOcr(TextLook):
             for text, score, box, pixels in zip(read.txts, read.scores, corners, cut_out, strict=True)
         ]
 
+    def reread(self, cut_outs: Sequence[Pixels]) -> Sequence[Line]:
+        read = self._reader.recognize_txt(list(cut_outs))
+        return [Line(text, float(score)) for text, score in zip(read.txts, read.scores, strict=True)]
+
     def unload(self) -> None:
         del self._reader, self._detector
         super().unload()
+
+
+def _quick(path: str) -> Any:
+    """The detector's model as a session that gives the same answers in a third of the time."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = False
+    model = without_subnormals(Path(path).read_bytes())
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -102,6 +102,13 @@ def test_a_lost_or_foreign_original_leaves_the_preview(reader: RapidOcr, tmp_pat
         assert "OPEN" in words(reader.run(inputs, Context()))
 
 
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_a_photo_that_lies_on_its_side_or_head_is_read(reader: RapidOcr, degrees: int) -> None:
+    turned = sign("Bahnhof Zürich", (720, 300), 64).rotate(degrees, expand=True)
+    found = reader.run({"pixels": np.asarray(turned)}, Context())
+    assert words(found) == "Bahnhof Zürich"
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_no_script_is_a_fault_and_none_is_made_up_of_one_that_the_reader_does_not_know(
     reader: RapidOcr, script: str
