@@ -111,12 +111,6 @@ class Ask(AskSettings):
 
     without: list[Kind] = ["screenshot", "document"]
 
-    @model_validator(mode="after")
-    def _within(self) -> "Ask":
-        if self.default_count > self.max_count:
-            raise ValueError(f"default_count is more than max_count, which is {self.max_count}")
-        return self
-
 
 _TASKS = ("tags", "image_embedding", "ocr", "faces", "aesthetics", "caption", "text_embedding")
 

@@ -175,7 +175,6 @@ def test_options_of_the_command_line_win_over_the_file(tmp_path: Path) -> None:
         ("models: {tags: best}\n", r"line 1: models\.tags: expected one of: auto, off, ramplus, efficientnet\."),
         ("models: {text_embedding: off}\n", r"line 1: models\.text_embedding: expected one of: auto, minilm\."),
         ("compute: {keep_loaded: [painting]}\n", r"line 1: compute\.keep_loaded: there is no task painting; there are"),
-        ("ask: {default_count: 600}\n", r"line 1: ask: default_count is more than max_count, which is 500\."),
         ("tags:\n  categories: no.yaml\n", r"line 2: tags\.categories: there is no file /.*/no\.yaml"),
         ("frames:\n- id: a\n  palette: spectra7\n", r"line 3: frames\[0\]\.palette: expected .*did you mean spectra6"),
         (

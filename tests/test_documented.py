@@ -154,7 +154,7 @@ def test_targets_and_variables_of_make_in_the_readme_exist() -> None:
     variables = {word for text in CODE for word in re.findall(r"\b([A-Z]+(?:_[A-Z]+)*)=", text)}
 
     assert targets <= set(re.findall(r"^([a-z-]+):", makefile, re.M))
-    assert variables <= set(re.findall(r"\$\(([A-Z_]+)\)", makefile))
+    assert variables <= set(re.findall(r"\$[($]([A-Z_]+)", makefile))
 
 
 def test_the_defaults_in_the_readme_are_the_codes() -> None:

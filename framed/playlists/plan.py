@@ -41,7 +41,6 @@ class AskSettings(_Data):
     hemisphere: Hemisphere = "north"
     week_starts: Literal["monday", "sunday"] = "monday"
     date_order: Literal["dmy", "mdy"] = "dmy"
-    default_count: int = Field(50, ge=1)
     max_count: int = Field(500, ge=1)
 
     @field_validator("timezone")

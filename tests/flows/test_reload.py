@@ -179,7 +179,7 @@ async def test_requests_are_understood_by_the_new_settings(home: Configured) -> 
     assert before["plan"]["seasons"] == ["summer"]
     assert await home.found("photos from summer") == ["cat.jpg"]
 
-    await home.write(ask={"hemisphere": "south", "default_count": 7, "timezone": "Pacific/Auckland"})
+    await home.write(ask={"hemisphere": "south", "max_count": 70, "timezone": "Pacific/Auckland"})
 
     assert await home.found("photos from summer") == ["coffee.jpg"]
 
