@@ -300,7 +300,7 @@ class Registry:
             "rotation": pick("rotation", 0),
             "fit": options.fit or set_up.get("fit", self._fit),
             "overlay": options.overlay or set_up.get("overlay", "none"),
-            "formats": tuple(pick("formats", ["jpeg"])),
+            "formats": tuple(pick("formats", ["png" if pick("palette", None) else "jpeg"])),  # JPEG blurs exact inks
             "max_bytes": pick("max_bytes", None),
         }
         for key in ("palette", "wire_palette", "matte", "dither", "quality"):
