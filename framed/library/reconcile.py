@@ -371,9 +371,10 @@ class Pass:
         vanished = await self._removable(vanished, lost)
         waiting: set[int] = set()
         now = self._clock()
+        wait = not (conditions.confirmed or conditions.held_long_enough)  # long enough for any copy to be read
         for chunk in stored.chunks(list(vanished)):
             part = {file: vanished[file] for file in chunk}
-            removed = await self._database.write(partial(stored.remove, vanished=part, now=now))
+            removed = await self._database.write(partial(stored.remove, vanished=part, now=now, wait=wait))
             self.report.gone += removed.files
             self._say_gone(removed.gone)
             waiting.update(part[file] for file in removed.waiting)

@@ -540,6 +540,7 @@ async def test_mass_deletion_waits_for_a_later_full_scan(shelf: Shelf) -> None:
     assert (await scanner.scan(full=False)).problems == report.problems
     assert (await scanner.scan(path=shelf.folder, full=False)).gone == 0
     assert shelf.gone == []
+    shelf.put("c/10.jpg")  # unread, and as large as many that are missing: by now no copy of them
     scanner.settings = scanner.settings.model_copy(update={"confirm_deletion_s": 0.0})  # as if the time were over
     assert (await scanner.scan(full=False)).gone == 0
     later = await scanner.scan()
@@ -554,6 +555,7 @@ async def test_mass_deletion_can_be_confirmed_by_a_person(shelf: Shelf) -> None:
     scanner = shelf.scanner()
     await shelf.shelve(scanner)
     shutil.rmtree(shelf.folder / "a")
+    shelf.put("c/10.jpg")  # unread, and as large as many that are missing
     await scanner.scan()
     assert (await scanner.scan(confirm=True)).gone == MANY
     assert scanner.problems == []
