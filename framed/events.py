@@ -101,13 +101,6 @@ class FrameFailed:
 
 
 @dataclass(frozen=True)
-class FrameShown:
-    """A frame was told to show another picture, or its state changed."""
-
-    frame: str
-
-
-@dataclass(frozen=True)
 class FrameWishesChanged:
     """What a frame is never to show, or what it shows when asked for nothing, is another by the configuration."""
 

@@ -18,7 +18,7 @@ from sqlalchemy import RowMapping
 from framed.background import end_tasks
 from framed.bus import Bus
 from framed.errors import BadPhoto, CannotStore, FramedError, UnknownPlaylist
-from framed.events import FrameFailed, FrameOffline, FrameOnline, FrameShown
+from framed.events import FrameFailed, FrameOffline, FrameOnline
 from framed.frames.publish import (
     STATE_BYTES,
     Publisher,
@@ -240,16 +240,16 @@ class Player:
         """`framed/frame/<f>/state`, under 2 KiB, with `online`, for pages and MQTT alike."""
         frame = self._registry.get(frame_id)
 
-        def read(connection: Any) -> tuple[Any, Any, Any, Any]:
+        def read(connection: Any) -> tuple[Any, Any, Any]:
             state = rows.state(connection, frame_id)
             listed = None
             if state["playlist_id"]:
                 place = max(state["position"], 0)
                 listed = playlist_rows.get(connection, state["playlist_id"], limit=1, offset=place)
             card = photo_rows.cards(connection, [state["photo_id"]]) if state["photo_id"] else {}
-            return state, listed, card.get(state["photo_id"]), None
+            return state, listed, card.get(state["photo_id"])
 
-        state, listed, card, _ = await self._database.read(read)
+        state, listed, card = await self._database.read(read)
         report = state["report"] or {}
         item = listed.items[0] if listed and listed.items else None
         why = ", ".join(item.why) if item and item.photo_id == state["photo_id"] else ""
@@ -285,7 +285,6 @@ class Player:
         if not self._registry.knows(frame_id):
             return
         await self._publisher.state(self._registry.get(frame_id), await self.state_payload(frame_id))
-        self._bus.emit(FrameShown(frame_id))
 
     async def republish(self, frame_id: str) -> None:
         """Everything retained about a frame, from the store: after a start, a reconnect, a new panel."""
@@ -297,7 +296,8 @@ class Player:
         await self.publish_state(frame_id)
 
     async def _republish_shown(self, frame: Frame, show: dict[str, Any]) -> None:
-        """Where the rendered picture is lost (a cleared cache), `show` stands as it was and the picture is remade."""
+        """Where the rendered picture is lost (a cleared cache), `show` stands as it was and the picture is remade; where
+        framed was stopped over a stand-in, its sharp picture comes now."""
         found = await self._database.read(lambda c: rows.render_of(c, show["sha256"]))
         picture = await self._rendered.kept(found["key"]) if found is not None else None
         if picture is not None:
@@ -306,13 +306,11 @@ class Player:
         if picture is not None:
             await self._publish_bytes(frame, picture)
         else:
-            self._spawn(self._refresh_quietly(frame.id), f"frames:lost:{frame.id}")
-
-    async def _refresh_quietly(self, frame_id: str) -> None:
-        await self.refresh(frame_id)
+            self._spawn(self.refresh(frame.id), f"frames:lost:{frame.id}")
 
     async def forget(self, frame_id: str) -> None:
         self._locks.pop(frame_id, None)
+        self._dark.pop(frame_id, None)
         task = self._ahead.pop(frame_id, None)
         if task is not None:
             task.cancel()
@@ -464,7 +462,7 @@ class Player:
 
         self._spawn(sharpen(), f"frames:sharpen:{frame.id}")
 
-    def _spawn(self, work: Awaitable[None], name: str) -> None:
+    def _spawn(self, work: Awaitable[object], name: str) -> None:
         task = asyncio.create_task(_quietly(work), name=name)
         self._spawned.add(task)
         task.add_done_callback(self._spawned.discard)
@@ -587,7 +585,7 @@ def _due(frame: Frame, state: RowMapping, now: float) -> float:
     return now if due > now + frame.interval_s else due  # the clock was set back
 
 
-async def _quietly(work: Awaitable[None]) -> None:
+async def _quietly(work: Awaitable[object]) -> None:
     try:
         await work
     except asyncio.CancelledError:

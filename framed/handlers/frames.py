@@ -269,16 +269,15 @@ class FrameHandler:
             raise UnknownPhoto(f"{frame.name} shows no photo yet.")
         card = (await self._database.read(lambda c: photo_rows.cards(c, [photo_id])))[photo_id]
         if action == "more_like_this":
-            answer = await self._router.call("photo/similar", {"id": card["uid"]}, source="frame")
-            alike = [item["photo"] for item in answer["data"].get("items", [])]
+            found = await self._asked("photo/similar", {"id": card["uid"]})
+            alike = [item["photo"] for item in found["items"]]
             if not alike:
-                return {"frame": frame.id, "speech": "Nothing else looks like it."}
-            chosen = {"frame": frame.id, "photos": [card["uid"], *alike]}
-            await self._router.call("playlist/set", chosen, source="frame")
+                return {"frame": frame.id, "speech": found.get("problem") or "Nothing else looks like it."}
+            await self._asked("playlist/set", {"frame": frame.id, "photos": [card["uid"], *alike]})
             return {"frame": frame.id, "speech": f"Showing {len(alike)} more like it."}
         on = True if action == "hide" else not card["favourite"]
         await self._database.write(lambda c: rows.note(c, frame.id, photo_id, playlist_id, action), durable=True)
-        await self._decide(card["uid"], action, on)
+        await self._asked(f"photo/{action}", {"id": card["uid"], "on": on})
         if action != "hide":
             await self._player.publish_state(frame.id)
         said = {
@@ -296,7 +295,8 @@ class FrameHandler:
             return {"frame": frame.id, "photo": step.photo, "speech": step.said}
         hidden = last["action"] == "hide"
         card = (await self._database.read(lambda c: photo_rows.cards(c, [last["photo_id"]])))[last["photo_id"]]
-        await self._decide(last["uid"], last["action"], False if hidden else not card["favourite"])
+        on = False if hidden else not card["favourite"]
+        await self._asked(f"photo/{last['action']}", {"id": last["uid"], "on": on})
         done = {"frame_id": frame.id, "photo_id": last["photo_id"], "playlist_id": last["playlist_id"]}
         await self._database.write(lambda c: rows.note(c, **done, action="undo"))
         await self._database.write(lambda c: rows.drop_note(c, last["id"]))
@@ -306,11 +306,13 @@ class FrameHandler:
             await self._player.publish_state(frame.id)
         return {"frame": frame.id, "photo": last["uid"], "speech": "Taken back."}
 
-    async def _decide(self, uid: str, action: str, on: bool) -> None:
-        """As everybody does who decides about a photo: by the photos' own request."""
-        answer = await self._router.call(f"photo/{action}", {"id": uid, "on": on}, source="frame")
+    async def _asked(self, verb: str, payload: dict[str, Any]) -> dict[str, Any]:
+        """As everybody asks, by a request of that family; its data, or its error as ours."""
+        answer = await self._router.call(verb, payload, source="frame")
         if answer["status"] == "error":
-            raise FramedError(answer["error"]["message"])
+            raise BadRequest(answer["error"]["message"])
+        data: dict[str, Any] = answer["data"]
+        return data
 
     # -- requests ------------------------------------------------------------------------------------------------
 
