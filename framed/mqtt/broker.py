@@ -28,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 _BACKOFF_S: Final = (0.2, 30.0)
 _GOOD_RUN_S: Final = 60.0
+_RENEWED_S: Final = 15.0
 
 
 class _Running(BaseModel):
@@ -66,6 +67,7 @@ class ManagedBroker:
         self._process: BrokerProcess | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._accounts_lock = asyncio.Lock()
+        self._up = asyncio.Event()
 
     @property
     def pid(self) -> int | None:
@@ -149,8 +151,17 @@ class ManagedBroker:
         if self._recipe is None:
             return
         await asyncio.to_thread(self._write, self._recipe)
-        if self._process is not None:
-            await self._process.reload()
+        process = self._process
+        if process is None:
+            return
+        self._up.clear()
+        await process.reload()
+        if process.to_be_renewed:
+            try:
+                async with asyncio.timeout(_RENEWED_S):
+                    await self._up.wait()  # whoever was given an account comes with it at once
+            except TimeoutError:
+                log.warning("the broker is not back yet with its other accounts", kind=self._recipe.kind)
 
     def _end_orphan(self, recipe: Recipe) -> None:
         """End a broker that an earlier daemon left behind, known by its command line: a pid alone says nothing."""
@@ -201,20 +212,27 @@ class ManagedBroker:
         except Unavailable:
             self._process = None
             raise
+        self._up.set()
 
     async def _supervise(self, recipe: Recipe) -> None:
         attempt = 0
         started = time.monotonic()
         while True:
+            renewed = False
             if self._process is not None:
-                code = await self._process.wait()
-                await self._process.end()
-                self._process = None
-                log.error("broker ended, starting it again", kind=recipe.kind, code=code)
-            if time.monotonic() - started > _GOOD_RUN_S:
-                attempt = 0
-            await asyncio.sleep(min(_BACKOFF_S[1], _BACKOFF_S[0] * 2**attempt))
-            attempt = min(attempt + 1, 10)
+                ended = self._process
+                code = await ended.wait()
+                await ended.end()
+                self._process, renewed = None, ended.to_be_renewed
+                if renewed:
+                    log.info("broker starts again with other accounts", kind=recipe.kind)
+                else:
+                    log.error("broker ended, starting it again", kind=recipe.kind, code=code)
+            if not renewed:
+                if time.monotonic() - started > _GOOD_RUN_S:
+                    attempt = 0
+                await asyncio.sleep(min(_BACKOFF_S[1], _BACKOFF_S[0] * 2**attempt))
+                attempt = min(attempt + 1, 10)
             started = time.monotonic()
             try:
                 await self._spawn(recipe)

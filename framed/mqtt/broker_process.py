@@ -35,6 +35,8 @@ class BrokerProcess:
         self._running = asyncio.Event()
         self._reloaded = asyncio.Event()
         self._said: list[str] = []
+        self.to_be_renewed = False
+        """It ends because of `reload`, and another is to follow at once."""
 
     @property
     def pid(self) -> int | None:
@@ -71,11 +73,12 @@ class BrokerProcess:
         return await self._process.wait()
 
     async def reload(self) -> None:
-        """Makes it read its accounts again."""
+        """Makes it read its accounts again; one that cannot ends instead, as rumqttd does."""
         if self._process is None or self._process.returncode is not None:
             return
         if self._recipe.kind != "mosquitto":
-            self._process.terminate()  # rumqttd cannot read its accounts again; the supervisor starts it anew
+            self.to_be_renewed = True
+            self._process.terminate()
             return
         self._reloaded.clear()
         self._process.send_signal(signal.SIGHUP)

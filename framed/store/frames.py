@@ -35,7 +35,19 @@ def remove(connection: Connection, frame_id: str) -> None:
     connection.execute(
         update(frame_states)
         .where(frame_states.c.frame_id == frame_id)
-        .values(playlist_id=None, position=0, show=None, online=False, photo_id=None)
+        .values(
+            playlist_id=None,
+            position=0,
+            photo_id=None,
+            item=None,
+            sha256=None,
+            show=None,
+            paused=False,
+            next_at=None,
+            report=None,
+            reported_at=None,
+            online=False,
+        )
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import aiomqtt
 import psutil
 import pytest
+from structlog.testing import capture_logs
 
 from framed.errors import ConfigError, Unavailable
 from framed.mqtt.broker import ManagedBroker
@@ -127,6 +128,17 @@ async def test_own_offline_is_answered_on_our_broker(either: ManagedBroker, five
         await other.wait_for(TOPICS.status, "online")
         await other.publish(TOPICS.status, "offline", retain=True)
         await other.wait_for(TOPICS.status, "online", count=2)
+
+
+async def test_who_is_given_an_account_comes_in_with_it_at_once(either: ManagedBroker) -> None:
+    endpoint = await either.start()
+
+    with capture_logs() as logs:
+        for frame in ("hall", "kitchen", "attic"):
+            async with peer(endpoint, await either.add_frame(frame), TOPICS.show(frame)):
+                pass
+
+    assert [entry for entry in logs if entry["log_level"] == "error"] == []
 
 
 async def test_endpoint_gives_settings_that_work(either: ManagedBroker) -> None:

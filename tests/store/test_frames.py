@@ -47,6 +47,26 @@ async def test_the_picture_that_was_not_shown_for_longest_leaves_first(database:
     assert await database.read(lambda c: rows.oldest_renders(c, 300)) == []
 
 
+async def test_a_removed_frame_that_comes_back_brings_no_old_report_and_knows_what_it_has_shown(
+    database: Database,
+) -> None:
+    def life(connection: Connection) -> None:
+        three_pictures(connection)
+        rows.put(connection, "hall", name="Hall", source="hello", token="old")
+        rows.note_shown(connection, "hall", 1, None)
+        rows.set_state(
+            connection, "hall", paused=True, report={"battery": 3, "on": False}, online=True, sha256="first", item="a-0"
+        )
+        rows.remove(connection, "hall")
+        rows.put(connection, "hall", name="Hall", source="hello", token="new")
+
+    await database.write(life)
+
+    state = await database.read(lambda c: rows.state(c, "hall"))
+    assert [state[key] for key in ("paused", "report", "online", "sha256", "item")] == [False, None, False, None, None]
+    assert [row["photo_id"] for row in await database.read(lambda c: rows.recent(c, "hall", 5))] == [1]
+
+
 async def test_what_a_frame_shows_never_leaves(database: Database) -> None:
     def shown(connection: Connection) -> None:
         three_pictures(connection)
