@@ -52,7 +52,8 @@ class RapidOcr(TextLook):
             }
         )
         self._detector: Any = self._reader._load_det_model()
-        self._detector.session.session = _quick(self._detector.session.session._model_path)
+        held = self._detector.session
+        held.session = _quick(held.session)
 
     def glance(self, bgr: Pixels) -> Sequence[Part]:
         import cv2
@@ -90,10 +91,14 @@ class RapidOcr(TextLook):
         super().unload()
 
 
-def _quick(path: str) -> Any:
-    """The detector's model as a session that gives the same answers in a third of the time."""
+def _quick(session: Any) -> Any:
+    """The detector as a session that gives the same answers in a third of the time; the same one where onnxruntime no
+    longer says which file it is of."""
     import onnxruntime
 
+    path = getattr(session, "_model_path", None)
+    if not path:
+        return session
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = options.inter_op_num_threads = 1

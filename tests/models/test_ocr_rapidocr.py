@@ -102,6 +102,12 @@ def test_a_lost_or_foreign_original_leaves_the_preview(reader: RapidOcr, tmp_pat
         assert "OPEN" in words(reader.run(inputs, Context()))
 
 
+def test_the_detector_that_runs_is_not_the_file_but_its_weights_without_the_slow_ones(reader: RapidOcr) -> None:
+    session = reader._detector.session.session
+    assert session._model_path is None
+    assert session.get_session_options().intra_op_num_threads == 1
+
+
 @pytest.mark.parametrize("degrees", [90, 180, 270])
 def test_a_photo_that_lies_on_its_side_or_head_is_read(reader: RapidOcr, degrees: int) -> None:
     turned = sign("Bahnhof Zürich", (720, 300), 64).rotate(degrees, expand=True)
