@@ -132,8 +132,9 @@ def _order(
 ) -> Ids:
     """Places in `ids`, the one to show first first."""
     if plan.sort == "newest":
-        stamp = columns.added[ids] if plan.new else columns.taken[ids].astype(np.float64)
-        return np.lexsort((ids, -stamp))
+        # What came into the library on one day, a whole archive perhaps, is in the order in which it was taken.
+        added = np.floor(columns.added[ids] / 86_400) if plan.new else np.zeros(len(ids))
+        return np.lexsort((ids, -columns.taken[ids].astype(np.float64), -added))
     if plan.sort == "oldest":
         taken = columns.taken[ids]
         return np.lexsort((ids, np.where(taken == NO_TIME, np.iinfo(np.int64).max, taken)))

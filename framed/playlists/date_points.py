@@ -1,9 +1,11 @@
 """Single points of the calendar in a sentence: a day, a month, a season, a feast, "last week", "ten days ago"."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, timedelta
 
+from framed.playlists import date_counted
+from framed.playlists.calendar_point import NEWEST_YEAR, OLDEST_YEAR, Days, Point, digits, placed, yearly_of
 from framed.playlists.date_words import (
     ABBREVIATED,
     DECADES,
@@ -13,46 +15,22 @@ from framed.playlists.date_words import (
     OBJECTS,
     ORDINALS,
     SEASON_WORDS,
+    SPOKEN_CENTURIES,
     THIRDS,
     TIMES,
     UNITS,
     WEEKDAYS,
     number,
+    year_said,
 )
-from framed.playlists.feasts import WINDOWS, Season, days_later, month_end, months_later, season_window, third_of
+from framed.playlists.feasts import WINDOWS, days_later, month_end, months_later, season_window, third_of
 from framed.playlists.grammar_tokens import Token
-from framed.playlists.plan import OPEN_START, AskSettings, TimeOfDay, Yearly
-
-Days = tuple[date, date]
+from framed.playlists.plan import OPEN_START, AskSettings, Yearly
 
 LAST = frozenset({"last", "past", "previous"})
 TO = frozenset({"to", "until", "till", "through", "thru", "-"})
 _THIS = frozenset({"this", "current"})
 _NEXT = frozenset({"next", "coming", "upcoming"})
-_OLDEST_YEAR, _NEWEST_YEAR = 1826, 2100  # the first photograph is from 1826
-
-
-@dataclass(slots=True)
-class Point:
-    """One thing on the calendar: concrete (`days`), coming back (`yearly`, `season`, `weekdays`, `times`) or both.
-
-    `yearly` is kept when a year makes it concrete, so that "summer 2018 and 2019" can place it again. `strong` means
-    that the words can hardly mean anything else; a bare "may" is weak.
-    """
-
-    end: int
-    unit: str
-    days: Days | None = None
-    yearly: Yearly | None = None
-    season: Season | None = None
-    weekdays: tuple[int, ...] = ()
-    times: tuple[TimeOfDay, ...] = ()
-    strong: bool = True
-    problem: str = ""
-
-    @property
-    def comes_back(self) -> bool:
-        return self.days is None and self.yearly is not None
 
 
 class Points:
@@ -63,6 +41,7 @@ class Points:
         self._keys = [token.key for token in tokens] + [""] * 8
         self._today = today
         self._settings = settings
+        self._counts = not date_counted.WORDS.isdisjoint(self._keys)
 
     def point(self, at: int) -> Point | None:
         for rule in (
@@ -72,10 +51,11 @@ class Points:
             self._third,
             self._half,
             self._named_day,
+            self._counted,
             self._relative,
             self._ago,
-            self._feast,
-            self._season,
+            self.feast,
+            self.season,
             self._month,
             self._decade,
             self._plain_year,
@@ -86,6 +66,9 @@ class Points:
             if point is not None:
                 return point
         return None
+
+    def _counted(self, at: int) -> Point | None:
+        return date_counted.read(self, self._keys, self._today, at) if self._counts else None
 
     def _numeric(self, at: int) -> Point | None:
         """2021-05-05, 2021-05, 05/06/2021, 5.6.21."""
@@ -102,7 +85,7 @@ class Points:
             return self._checked(int(parts[0]), int(parts[1]), int(parts[2]), at, j)
         if len(parts) == 2 and len(parts[0]) == 4 and len(parts[1]) == 2 and separator != ".":
             year, month = int(parts[0]), int(parts[1])
-            if _OLDEST_YEAR <= year <= _NEWEST_YEAR and 1 <= month <= 12:
+            if OLDEST_YEAR <= year <= NEWEST_YEAR and 1 <= month <= 12:
                 return Point(j, "month", days=(date(year, month, 1), month_end(year, month)))
         if len(parts) == 2 and separator == "." and self._settings.date_order == "dmy":
             return self._without_year(parts, at, j)
@@ -133,7 +116,7 @@ class Points:
         return int(digits) + (2000 if int(digits) <= (self._today.year + 1) % 100 else 1900)
 
     def _checked(self, year: int, month: int, day: int, at: int, end: int) -> Point | None:
-        if not _OLDEST_YEAR <= year <= _NEWEST_YEAR:
+        if not OLDEST_YEAR <= year <= NEWEST_YEAR:
             return None
         if 1 <= month <= 12 and 1 <= day <= month_end(year, month).day:
             one = date(year, month, day)
@@ -225,11 +208,11 @@ class Points:
 
     def year(self, at: int) -> tuple[int, int] | None:
         key = self._keys[at]
-        if digits(key) and len(key) == 4 and _OLDEST_YEAR <= int(key) <= _NEWEST_YEAR:
+        if digits(key) and len(key) == 4 and OLDEST_YEAR <= int(key) <= NEWEST_YEAR:
             return int(key), at + 1
         if len(key) == 3 and key[0] == "'" and key[1:].isdecimal():
             return self._century(key[1:]), at + 1
-        return None
+        return year_said(self._keys, at) if key in SPOKEN_CENTURIES else None
 
     def _year_after(self, at: int) -> tuple[int, int] | None:
         """The year that follows a month, season or feast: "of 2019", ", 2019", "in 2019", "last year"."""
@@ -313,7 +296,7 @@ class Points:
             return Point(count[1] + 1, "span", days=(self.back(count[0], UNITS[k[count[1]]]), self._today))
         trailing = sense == "last" and (k[at] == "past" or (at > 0 and k[at - 1] == "the"))
         if k[j] in {"year", "month", "week", "decade"}:
-            days = (self.back(1, k[j]), self._today) if trailing or k[j] == "decade" else self._calendar(sense, k[j])
+            days = (self.back(1, k[j]), self._today) if trailing or k[j] == "decade" else self.calendar(sense, k[j])
             return Point(j + 1, "year" if k[j] == "year" else "span", days=days)
         if k[j] == "weekend":
             return Point(j + 1, "span", days=self.weekend(finished=sense == "last", ahead=sense == "next"))
@@ -334,7 +317,7 @@ class Points:
         return self._with_time(j + 1, self.week(0)[0] + timedelta(days=(weekday - self.week(0)[0].weekday()) % 7))
 
     def _relative_recurring(self, sense: str, j: int) -> Point | None:
-        point = self._feast(j) or self._season(j) or self._month(j)
+        point = self.feast(j) or self.season(j) or self._month(j)
         if point is None or point.yearly is None or point.days is not None:
             return None
         nearby = [
@@ -359,7 +342,7 @@ class Points:
             return max(days for days in nearby if days[1] < today)
         return ending
 
-    def _calendar(self, sense: str, unit: str) -> Days:
+    def calendar(self, sense: str, unit: str) -> Days:
         steps = {"last": -1, "this": 0, "next": 1}[sense]
         if unit == "week":
             return self.week(steps)
@@ -407,7 +390,7 @@ class Points:
             return days_later(self._today, -count * (1 if unit == "day" else 7))
         return months_later(self._today, -count * {"month": 1, "year": 12, "decade": 120}[unit])
 
-    def _feast(self, at: int) -> Point | None:
+    def feast(self, at: int) -> Point | None:
         for length in (4, 3, 2, 1):
             words = tuple(self._keys[at : at + length])
             end = at + length
@@ -431,14 +414,14 @@ class Points:
             return Point(end, "feast", yearly=recurring)
         return None
 
-    def _season(self, at: int) -> Point | None:
+    def season(self, at: int) -> Point | None:
         k = self._keys
         season = SEASON_WORDS.get(k[at])
         if season is None or self.names_an_object(at + 1) or (k[at - 1] == "hot" and at):
             return None
         first_month, first_day, last_month, last_day = season_window(season, self._settings.hemisphere)
         recurring = Yearly(month_from=first_month, day_from=first_day, month_to=last_month, day_to=last_day)
-        end = at + 1 + (k[at + 1] == "time")
+        end = at + 1 + (k[at + 1] in {"time", "months"})
         year = self._year_after(end)
         if year is None:
             return Point(end, "season", yearly=recurring, season=season, strong=False)
@@ -456,13 +439,19 @@ class Points:
         if at and self._keys[at - 1] in {"his", "her", "their", "my", "our", "your"}:
             return None
         start = DECADES.get(key)
+        if (
+            key in {"nineteen", "eighteen", "twenty"}
+            and (said := DECADES.get(self._keys[end])) is not None
+            and said < 100
+        ):
+            start, end = {"nineteen": 1900, "eighteen": 1800, "twenty": 2000}[key] + said, end + 1
         if start is None and key.endswith("0s") and digits(key[:-1]) and len(key) in (3, 5):
             start = int(key[:-1])
         if start is None:
             return None
         if start < 100:
             start += 2000 if 2000 + start <= self._today.year else 1900
-        if not _OLDEST_YEAR - 6 <= start <= _NEWEST_YEAR:
+        if not OLDEST_YEAR - 6 <= start <= NEWEST_YEAR:
             return None
         return Point(end, "decade", days=(date(start, 1, 1), date(start + 9, 12, 31)))
 
@@ -484,8 +473,9 @@ class Points:
             if recent:
                 return Point(at + 1, "weekday", days=self.weekend(finished=False))
             return Point(at + 1, "weekday", weekdays=(5, 6), strong=k[at] == "weekends")
-        if k[at] in {"weekdays", "workdays"}:
-            return Point(at + 1, "weekday", weekdays=(0, 1, 2, 3, 4))
+        if k[at] in {"weekdays", "workdays"} or (k[at] == "weekday" and k[at + 1] in TIMES):
+            times = TIMES.get(k[at + 1], ())
+            return Point(at + 1 + bool(times), "weekday", weekdays=(0, 1, 2, 3, 4), times=times)
         plural = k[at].endswith("s") and k[at][:-1] in WEEKDAYS
         weekday = WEEKDAYS.get(k[at][:-1] if plural else k[at])
         if weekday is None or (at and k[at - 1] in {"black", "cyber", "shrove", "ash", "palm", "maundy"}):
@@ -495,6 +485,11 @@ class Points:
         if plural or (times and k[at + 1].endswith("s")) or (not times and self.names_an_object(end)):
             return Point(end, "weekday", weekdays=(weekday,), times=times)
         today = self._today
+        j = self.skip(end, {"of"})
+        if k[j : j + 2] == ["last", "week"]:
+            first = self.week(-1)[0]
+            day = first + timedelta(days=(weekday - first.weekday()) % 7)
+            return Point(j + 2, "weekday", days=(day, day), times=times)
         day = today - timedelta(days=(today.weekday() - weekday) % 7)
         return Point(end, "weekday", days=(day, day), times=times, strong=bool(times))
 
@@ -529,17 +524,5 @@ class Points:
         return self._keys[at] in OBJECTS
 
 
-def digits(key: str) -> bool:
-    return key.isascii() and key.isdecimal()
-
-
 def _sense(qualifier: str) -> str:
     return "last" if qualifier in LAST else "this" if qualifier in _THIS else "next"
-
-
-def yearly_of(first: date, last: date) -> Yearly:
-    return Yearly(month_from=first.month, day_from=first.day, month_to=last.month, day_to=last.day)
-
-
-def placed(recurring: Yearly, year: int) -> Days | None:
-    return recurring.days(year) if 1 <= year <= _NEWEST_YEAR + 1 else None

@@ -132,5 +132,28 @@ def number(keys: Sequence[str], at: int) -> tuple[int, int] | None:
     return value, _after_of(keys, j) if key in {"couple", "dozen"} else j
 
 
+SPOKEN_CENTURIES = frozenset({"eighteen", "nineteen", "twenty", "two"})
+_CENTURIES = {"eighteen": 1800, "nineteen": 1900, "twenty": 2000}
+
+
+def year_said(keys: Sequence[str], at: int) -> tuple[int, int] | None:
+    """A year in words at a token, and the token after it: nineteen ninety nine, twenty ten, two thousand five."""
+    if keys[at] == "two" and keys[at + 1] == "thousand":
+        j = at + 2 + (keys[at + 2] == "and")
+        rest = number(keys, j)
+        return (2000 + rest[0], rest[1]) if rest is not None and 0 < rest[0] < 100 else (2000, at + 2)
+    century, second = _CENTURIES.get(keys[at]), keys[at + 1]
+    if century is None:
+        return None
+    if second in {"oh", "o"} and 1 <= (unit := _SMALL.get(keys[at + 2], 0)) <= 9:
+        return century + unit, at + 3
+    if second == "hundred":
+        return (century, at + 2) if century < 2000 else None
+    if second not in _TENS and not 10 <= _SMALL.get(second, 0) <= 19:
+        return None
+    rest = number(keys, at + 1)
+    return (century + rest[0], rest[1]) if rest is not None and rest[0] < 100 else None
+
+
 def _after_of(keys: Sequence[str], at: int) -> int:
     return at + 1 if keys[at] == "of" else at

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
 from framed.playlists import clock_times
+from framed.playlists.calendar_point import Days, Point, placed, yearly_of
 from framed.playlists.clock_times import Stretch
-from framed.playlists.date_points import TO, Days, Point, Points, placed, yearly_of
+from framed.playlists.date_points import TO, Points
 from framed.playlists.date_words import UNITS, WEEKDAYS, number
 from framed.playlists.feasts import Season, days_later, month_end, months_later
 from framed.playlists.grammar_tokens import Token
@@ -210,9 +211,9 @@ class DateReader:
         opened = k[at] in {"between", "from", "in"}
         j = self._points.skip(at + 1, {"the", "early"}) if opened else at
         joints = TO | {"and", "&"} if k[at] == "between" else TO
-        if k[at] == "between" and (days := self._points.day_month(j)):
-            return self._of_point(days)
         first = self._points.point(j)
+        if k[at] == "between" and (days := self._points.day_month(j)) and k[days.end] not in joints:
+            return self._of_point(days)  # between 5 and 8 May
         if first is None:
             return None
         joint = first.end

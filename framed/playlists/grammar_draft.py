@@ -67,7 +67,8 @@ class Draft:
                     f"“{self._sentence.raw(item.first, item.last)}” could be "
                     f"{' or '.join(self._label('people', one) for one in item.ids)}; photos of any of them are shown."
                 )
-            name = "people_any" if either or ambiguous else "people_all"
+            every = ambiguous and self._sentence.key(item.first - 1) == "both"  # both Toms
+            name = "people_any" if either or (ambiguous and not every) else "people_all"
             self.fields.add(name, *item.ids)
             self.span(item, name)
 

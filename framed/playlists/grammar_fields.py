@@ -38,9 +38,20 @@ class Fields:
         for kind, wanted, refused in _OPPOSED:
             asked = [one for name in wanted for one in self.lists.get(name, [])]
             for one in [one for one in self.lists.get(refused, []) if one in asked]:
+                if self._narrowed(one, wanted):
+                    continue
                 self.lists[refused].remove(one)
                 if refused != "tags_none":  # said for the words already
                     problems.append(f"“{labels.get(f'{kind}:{one}', one)}” is asked for and excluded; it was kept.")
+
+    def _narrowed(self, one: str, wanted: tuple[str, ...]) -> bool:
+        """ "in Europe but not in Italy", "the Millers without Ben": one of several that is refused goes."""
+        for name in wanted:
+            several = self.lists.get(name, [])
+            if name in {"people_any", "places_any", "folders_any"} and one in several and len(several) > 1:
+                several.remove(one)
+                return True
+        return False
 
     def _settle_people(self, problems: list[str]) -> None:
         named = [*self.lists.get("people_all", []), *self.lists.get("people_any", [])]

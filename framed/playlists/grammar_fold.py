@@ -288,7 +288,7 @@ class Fold:
         """A sentence that only refuses is about what is shown already."""
         said = [item for item in self._items if item.slot not in {"filler", "function", "comma", "stop"}]
         refusing = bool(said) and (
-            (said[0].slot == "negator" and self._sentence.key(said[0].first - 1) != "all")
+            (said[0].slot == "negator" and self._sentence.key(said[0].first - 1) not in {"all", "everywhere"})
             or (said[0].slot == "nobody" and self._sentence.keys[said[0].first] in {"no", "without"})
         )
         asked = any(name in _ASKING and values for name, values in self._draft.fields.lists.items())

@@ -14,6 +14,7 @@ from framed.playlists.grammar_words import (
     LANDMARK_ENDS,
     LANDMARK_STARTS,
     MODALS,
+    NAME_PLACES,
     NEGATOR_TABLE,
     ORDINARY,
     PERSON_LEADS,
@@ -31,6 +32,7 @@ _FOLDER_WORDS = frozenset({"album", "albums", "folder", "folders", "directory", 
 _CALENDAR = frozenset(MONTHS) | frozenset(SEASON_WORDS) | frozenset(WEEKDAYS)
 _JOINERS = frozenset({"and", "or", "&", "+", ",", "nor", "plus"})
 _INSIDE_NAMES = frozenset({"of", "de", "del", "la", "le", "von", "van", "der", "di", "da", "du", "el", "al", "the"})
+_SURE_PLACE = 6  # letters
 _SHOWN = frozenset({"me", "us", "show", "see", "find", "display", "put", "get"})
 
 
@@ -188,7 +190,8 @@ def _means_place(sentence: Sentence, at: int, size: int) -> bool:
     key = sentence.keys[at]
     if sentence.before(at) in _JOINERS and any(item.slot == "place" for item in sentence.items[-3:]):
         return True
-    if not (_known_word(sentence, at) or key in WORD_NAMES | WORD_PLACES or len(key) < 3):
+    named = key in WORD_PLACES or (key in WORD_NAMES and key not in NAME_PLACES)
+    if not (_known_word(sentence, at) or named or len(key) < 3):
         return True
     if sentence.key(at - 1) in {"the", "a", "an", "my", "our", "this"}:
         return sentence.named_by_case(at) and not _known_word(sentence, at)
@@ -251,6 +254,8 @@ def _unknown(sentence: Sentence, at: int) -> Item | None:
     token = sentence.token(at)
     if token.kind != "word" or not token.raw[:1].isalpha() or token.key in FUNCTION_WORDS:
         return None
+    if _could_be_misspelt_place(sentence, at):
+        return Item("unknown_place", at, at + 1, text=token.raw)
     end = _capitals(sentence, at)
     country = _country(sentence, at)
     if country is not None:
@@ -265,6 +270,16 @@ def _unknown(sentence: Sentence, at: int) -> Item | None:
     if landmark or not _could_be_person(sentence, at, end):
         return None
     return Item("unknown_name", at, end + (sentence.keys[end] == "'s"), text=said)
+
+
+def _could_be_misspelt_place(sentence: Sentence, at: int) -> bool:
+    """ "in sidney": a word without its capital, where a place would stand and one is a letter away."""
+    key = sentence.keys[at]
+    if len(key) < _SURE_PLACE or sentence.token(at).capital or sentence.key(at - 1) not in {"in", "from", "near"}:
+        return False
+    return not (_known_word(sentence, at) or sentence.plain_word(at + 1)) and bool(
+        nearest(sentence.vocabulary.places, [key])
+    )
 
 
 def _country(sentence: Sentence, at: int) -> Item | None:

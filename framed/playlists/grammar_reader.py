@@ -2,6 +2,7 @@
 
 from framed.playlists import grammar_follow, grammar_names, grammar_requests, grammar_signs
 from framed.playlists.dates import Found
+from framed.playlists.grammar_correct import correction, take_back
 from framed.playlists.grammar_heads import heads
 from framed.playlists.grammar_sentence import Item, Sentence, Slot
 from framed.playlists.grammar_steer import steer
@@ -51,6 +52,8 @@ def read(sentence: Sentence) -> list[Item]:
         item = _item(sentence, at)
         sentence.items.append(item)
         at = max(item.last, at + 1)
+    if any(item.slot in {"correction", "negator"} for item in sentence.items):
+        take_back(sentence)
     return sentence.items
 
 
@@ -60,6 +63,9 @@ def _item(sentence: Sentence, at: int) -> Item:
         return Item("question", at, at + 2)
     if kind == "emoji":
         return Item("word", at, at + 1)
+    taken_back = correction(sentence, at)
+    if taken_back is not None:
+        return taken_back
     for request in _REQUESTS:
         item = request(sentence, at)
         if item is not None:
@@ -137,6 +143,8 @@ def _command(sentence: Sentence, at: int) -> Item | None:
     if not size or (sentence.keys[at] in MODALS and size == 1):
         return None
     tag, _ = sentence.vocabulary.tags.longest(sentence.singulars, at)
+    if sentence.keys[at] == "start" and sentence.dates.point(at) is not None:
+        return None  # the start of the year
     return Item("filler", at, at + size) if size >= tag else None
 
 

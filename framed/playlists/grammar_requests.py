@@ -115,6 +115,8 @@ def _known_frame(sentence: Sentence, at: int, j: int, lead: str) -> Item | None:
         end, others = j + size, []
     if lead in _ONTO and not _goes_on(sentence, end) and not _scene(sentence, at, j, end):
         return _frame_item(sentence, at, end, ids, others)
+    if lead == "in" and not sentence.items and COMMAND_TABLE.longest(sentence.keys, end)[0]:
+        return _frame_item(sentence, at, end, ids, others)  # in the kitchen show beach pictures
     if lead == "for" and not _goes_on(sentence, end) and _for_a_frame(sentence, j, end):
         return _frame_item(sentence, at, end, ids, others)
     return None
@@ -181,6 +183,8 @@ def interval(sentence: Sentence, at: int) -> Item | None:
     elif k[j] in {"new", "one", "next", "a", "another"}:
         j = sentence.skip(j, {"a", "new", "one", "next", "another", *PHOTO_WORDS})
         changes = j > at and k[j] in {"every", "each"}
+    if k[at] in {"each", "every"} and k[at + 1] in PHOTO_WORDS and k[at + 2] == "for" and (said := number(k, at + 3)):
+        return _interval(sentence, at, said[1], said[0], calendar=False)
     if k[j] == "once" and k[j + 1] in {"a", "an", "every"}:
         return _interval(sentence, at, j + 2, 1, calendar=True)
     if k[j] in {"every", "each"}:

@@ -17,7 +17,7 @@ Slot = Literal[
     "all", "kind", "people", "nobody", "everyone", "alone", "orientation", "favourites", "quality", "blurry", "colour",
     "mono", "new", "sort", "each", "interval", "named", "must_text", "follow_up", "negator", "only", "and", "or",
     "comma", "stop",
-    "but", "preposition", "function", "filler", "photo", "word", "light", "heads", "steer", "question",
+    "but", "preposition", "function", "filler", "photo", "word", "light", "heads", "steer", "question", "correction",
 ]  # fmt: skip
 _CONTEXT = 8  # empty keys after the end, so that looking ahead needs no bounds
 _SMALL_WORDS = PREPOSITIONS | ARTICLES | {"and", "or", "is", "are"}  # no one writes these with a capital but in a title

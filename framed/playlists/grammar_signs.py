@@ -130,7 +130,8 @@ def sign(sentence: Sentence, at: int) -> Item | None:
         thing = sentence.keys[at] == "black" and sentence.plain_word(end) and after not in COLOUR_NOUNS | _GENRES
         return None if thing else Item("mono", at, end, text=value)  # a black and white cat
     if name == "every_frame":
-        return Item("all_frames", at, end) if after not in {"except", "but", "in", "outside", "we", "i"} else None
+        anywhere = after in {"except", "but", "in", "outside", "we", "i", "apart", "besides", "not", "without"}
+        return None if anywhere else Item("all_frames", at, end)
     if name == "new" and (
         not value or sentence.photo_near(end, 1) or sentence.key(at - 1) in {"something", "anything"}
     ):

@@ -50,6 +50,13 @@ _EMOJI = {
     "🏔": "mountain", "⛰": "mountain", "🌅": "sunrise", "🌇": "sunset", "👶": "baby", "👪": "family",
     "🚗": "car", "🐕": "dog", "🐈": "cat",
 }  # fmt: skip
+# Words that are heard as two.
+_HEARD_APART = {
+    ("week", "end"): "weekend", ("week", "ends"): "weekends", ("grand", "ma"): "grandma", ("grand", "pa"): "grandpa",
+    ("grand", "mother"): "grandmother", ("grand", "father"): "grandfather", ("grand", "dad"): "granddad",
+    ("birth", "day"): "birthday", ("birth", "days"): "birthdays", ("sun", "set"): "sunset", ("sun", "sets"): "sunsets",
+    ("sun", "rise"): "sunrise", ("sun", "rises"): "sunrises", ("christ", "mas"): "christmas",
+}  # fmt: skip
 _EMOJI_NOISE = frozenset("face sign symbol with open smiling eyes and of emoji modifier fitzpatrick".split())
 
 
@@ -172,6 +179,14 @@ def _word(text: str, at: int, end: int, tokens: list[Token]) -> int:
     while at < end and (_in_word(text[at]) or (text[at] in _APOSTROPHES and at + 1 < end and text[at + 1].isalnum())):
         at += 1
     raw = text[start:at]
+    if raw in {"s", "S"} and tokens and tokens[-1].raw.isalpha() and len(tokens[-1].raw) > 1 and text[start - 1] == " ":
+        tokens.append(_token("word", start, at, raw, "'s"))  # Anna s birthday, as it is heard
+        return at
+    before = tokens[-1] if tokens else None
+    joined = before and _HEARD_APART.get((before.key, raw.lower()))
+    if before and joined and text[before.end : start] == " ":
+        tokens[-1] = _token("word", before.start, at, text[before.start : at], joined)
+        return at
     if len(raw) > 2 and raw[-1] in "sS" and raw[-2] in _APOSTROPHES:
         tokens.append(_token("word", start, at - 2, raw[:-2], fold(raw[:-2])))
         tokens.append(_token("word", at - 2, at, raw[-2:], "'s"))

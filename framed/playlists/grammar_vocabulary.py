@@ -109,7 +109,18 @@ def _people(names: Sequence[Name]) -> Phrases[str]:
             elif keys[0] not in NO_GIVEN_NAMES and len(keys[0]) > 1 and (keys[0],) not in said:
                 phrases.add((keys[0],), name.id)
     _families(names, phrases)
+    _namesakes(names, phrases)
     return phrases
+
+
+def _namesakes(names: Sequence[Name], phrases: Phrases[str]) -> None:
+    """ "the Toms", where several are called so."""
+    given = {keys[0] for name in names if len(keys := _keys(name.name)) > 1}
+    for one in given:
+        ids = phrases.values((one,))
+        if len(ids) > 1 and not one.endswith("s") and (one + "s",) not in phrases:
+            for id_ in list(ids):
+                phrases.add((one + "s",), id_)
 
 
 def _families(names: Sequence[Name], phrases: Phrases[str]) -> None:

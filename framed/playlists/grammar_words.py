@@ -26,16 +26,19 @@ GREETINGS = frozenset("hey hi hello ok okay".split())
 # What starts a request: filler at the beginning of a clause, a word of its own elsewhere ("dogs play").
 COMMANDS = phrases(
     """show me, show us, show them, show, display, put up, put on, put, play, find me, find us, find, search for,
-    search, look for, get me, get us, get, give me, give us, give, bring up, bring me, bring, pull up, let me
-    see, let us see, lets see, i want to see, i want to look at, we want to see, i want, we want, i would like
-    to see, i would like, id like to see, id love to see, id like, we would like to see, we would like, can
-    you show me, can you, could you, would you, will you, can i see, may i see, could i see, can we see, can i
-    have, could i have, can we have, i need, we need, please, pls, thanks a lot, thanks, thank you very much,
-    thank you, hey, hi, hello, ok, okay, make me, make, create, build, start, run, load, switch to, change to,
-    go to, go through, how about, what about, do you have, do we have, are there, is there, remind me of,
-    remind us of, tell me about, see, watch, look at, lets have, lets look at, id love, use, fill, send me,
-    send, cast, set, what do you have, take me to, take us to, bring back, go back to, ask framed to, ask framed for,
-    tell framed to, ask framed, tell framed"""
+    search, look for, get me, get us, get, give me, give us, give, bring up, bring me, bring, pull up, let me see,
+    let us see, lets see, i want to see, i want to look at, we want to see, i want, we want, i would like to see, i
+    would like, id like to see, id love to see, id like, we would like to see, we would like, can you show me, can
+    you, could you, would you, will you, can i see, may i see, could i see, can we see, can i have, could i have,
+    can we have, i need, we need, please, pls, thanks a lot, thanks, thank you very much, thank you, hey, hi, hello,
+    ok, okay, make me, make, create, build, start, run, load, switch to, change to, go to, go through, how about,
+    what about, do you have, do we have, are there, is there, remind me of, remind us of, tell me about, see, watch,
+    look at, lets have, lets look at, id love, use, fill, send me, send, cast, set, what do you have, take me to,
+    take us to, bring back, go back to, ask framed to, ask framed for, tell framed to, ask framed, tell framed, let
+    's see, let 's have a look at, let 's look at, let 's have, let 's watch, gimme, lemme see, yo, make show of, to
+    show me, to show, to see, i should like to see, i should like, would you be so kind as to show me, would you be
+    so kind as to show, would you be so kind as to, be so kind as to, what happened, what were we up to, what we
+    were up to, can you like, could you like"""
 )
 
 # Filler wherever it stands.
@@ -47,7 +50,8 @@ FILLERS = phrases(
     year, each year, every day, each day, together, again, for a change, if you can, if possible, if there are
     any, as well, instead, taken by, taken, sorted, ordered, not only, not just, please, mostly, mainly,
     particularly, especially, maybe, perhaps, the kind of, a kind of, you have, we have, i have, that we have,
-    you can find, you know, look like, looks like, looking like, looked like"""
+    you can find, you know what, you know, um, uh, uhm, erm, so far, dear me, look like, looks like, looking like,
+    looked like, everywhere"""
 )
 
 PREPOSITIONS = frozenset(
@@ -109,6 +113,11 @@ WORD_NAMES = frozenset(
     brown green black gray grey long short king queen prince page paris florence chelsea brooklyn london
     georgia virginia carolina dakota sydney austin dallas houston jackson orlando vienna verona lourdes israel
     jordan chad""".split()
+)
+# Those of them that are cities and countries, and no words: a person is meant only where one is called so.
+NAME_PLACES = frozenset(
+    """paris florence chelsea brooklyn london georgia virginia carolina dakota sydney austin dallas houston orlando
+    vienna verona lourdes israel chad""".split()
 )
 # Places that are English words too.
 WORD_PLACES = frozenset(
@@ -178,7 +187,8 @@ NEGATORS = phrases(
     include, dont, do not show me, do not show, do not want, do not include, do not, i dont want to see, i
     dont want, i do not want, skip, omit, avoid, leave out, leaving out, nothing, non, instead of, rather
     than, fewer, less, doesnt, isnt, arent, with no, but no, but not, but without, hide, never any, not any,
-    no more, outside of, outside, ignore, ignoring"""
+    no more of, no more, stop showing me, stop showing, stop playing, never show me, never show, quit showing me,
+    quit showing, enough of, dont play, do not play, outside of, outside, ignore, ignoring"""
 )  # fmt: skip
 NEGATOR_WORDS = frozenset(words[0] for words in NEGATORS)
 

@@ -252,7 +252,7 @@ def _dated(days: DateRange) -> str:
 
 
 def _recurring(one: Yearly) -> str:
-    said = one.said.strip(" .")
+    said = re.sub(r"^of (?:the )?", "", one.said.strip(" ."))
     if not said:
         return "from those days of any year"
     return said if re.match(r"(in|on|at|from|during|over|every|around|this|between) ", said.lower()) else f"from {said}"

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -429,3 +430,10 @@ async def test_what_no_frame_can_do_is_said_and_changes_nothing(home: Home, text
 
     assert answer["speech"].startswith(said)
     assert await home.ask("frame/list") == before
+
+
+async def test_what_came_on_one_day_is_newest_as_it_was_taken(home: Home) -> None:
+    answer = await home.ask("photo/search", text="the newest photos")
+
+    names = [Path(item["path"]).name for item in answer["items"]]
+    assert [name for name in names if name in PHOTOS] == ["rocket.jpg", "coffee.jpg", "eileen.jpg", "cat.jpg"]
