@@ -2,6 +2,7 @@
 
 import math
 import struct
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -18,6 +19,7 @@ _EXTENDED_XMP: Final = b"http://ns.adobe.com/xmp/extension/\0"
 _XMP_UUID: Final = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _IPTC_RESOURCE: Final = 0x0404
 _UTF8_ESCAPE: Final = b"\x1b%G"
+_PROFILE: Final = "Raw profile type "
 _JPEG_OF_RAF: Final = 84  # where a Fuji raw file says where its JPEG is
 
 
@@ -184,15 +186,30 @@ def _read_png_chunks(data: bytes, found: Embedded, notes: list[str]) -> None:
             _guarded(_read_exif, lambda body=body: _exif_of(body), found, notes=notes)
         elif kind == b"tIME" and len(body) == 7:
             found.changed = struct.unpack(">H5B", body)
-        elif kind == b"tEXt":
+        elif kind in (b"tEXt", b"zTXt"):
             key, _, value = body.partition(b"\0")
-            found.texts.setdefault(key.decode("latin-1"), clean_text(value) or "")
+            _guarded(_read_png_text, key.decode("latin-1"), value, kind == b"zTXt", found, notes=notes)
         elif kind == b"iTXt" and len(parts := body.split(b"\0", 1)) == 2 and parts[1][:1] == b"\0":
             value = parts[1][2:].split(b"\0", 2)[-1]
             if parts[0] == b"XML:com.adobe.xmp":
                 found.xmp = found.xmp or _parse(value, notes)
             else:
                 found.texts.setdefault(parts[0].decode("latin-1"), clean_text(value) or "")
+
+
+def _read_png_text(key: str, value: bytes, packed: bool, found: Embedded, notes: list[str]) -> None:
+    if packed:  # behind a byte that says how
+        value = zlib.decompressobj().decompress(value[1:], _MAX_BLOCK)
+    if not key.startswith(_PROFILE):
+        found.texts.setdefault(key, clean_text(value) or "")
+        return
+    # ImageMagick's way before PNG had a chunk for Exif: the name, the length, and the block in hexadecimal digits.
+    block = bytes.fromhex(value.split(b"\n", 3)[3].decode("ascii"))
+    if block.startswith(b"Exif\0\0"):
+        _read_exif(lambda: _exif_of(block), found, notes)
+        found.zeroth.pop(Base.Orientation, None)  # no program turns the picture for it, and framed does not either
+    elif b"<x:xmpmeta" in block or b"<rdf:RDF" in block:
+        found.xmp = found.xmp or _parse(block[block.index(b"<") :], notes)
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:

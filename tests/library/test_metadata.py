@@ -276,6 +276,36 @@ def test_png_tells_its_date_in_text_and_time_chunk() -> None:
 # --- sidecars
 
 
+def _profile(name: bytes, block: bytes) -> bytes:
+    digits = block.hex().encode()
+    lines = b"\n".join(digits[start : start + 72] for start in range(0, len(digits), 72))
+    return b"\n" + name + b"\n%8d\n" % len(block) + lines + b"\n"
+
+
+def _with_text(kind: bytes, key: bytes, text: bytes) -> bytes:
+    body = key + b"\0" + (b"\0" + zlib.compress(text) if kind == b"zTXt" else text)
+    data = encoded(SMALL, "PNG")
+    chunk = struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    return data[:33] + chunk + data[33:]  # behind the header
+
+
+@pytest.mark.parametrize("kind", [b"zTXt", b"tEXt"])
+@pytest.mark.parametrize("name", [b"exif", b"APP1"])
+def test_exif_that_imagemagick_put_into_the_text_of_a_png_is_read(kind: bytes, name: bytes) -> None:
+    block = exif(6, photo={0x9003: "2018:06:01 12:00:00"}).tobytes()
+    found = read(_with_text(kind, b"Raw profile type " + name, _profile(name, block)), "a.png")
+    assert when(found) == ("2018-06-01 12:00:00", None, "exif:DateTimeOriginal")
+    assert found.orientation == 1  # as the picture is shown
+
+
+def test_other_packed_texts_of_a_png_are_read_and_damaged_ones_noted() -> None:
+    packet = _profile(b"xmp", xmp(bag("dc:subject", "harbour")))
+    assert read(_with_text(b"zTXt", b"Raw profile type xmp", packet), "a.png").keywords == ("harbour",)
+    assert read(_with_text(b"zTXt", b"Title", b"Evening"), "a.png").title == "Evening"
+    for text in (b"", b"\nexif\n 5\nnot hexadecimal\n"):
+        assert "some of its metadata is damaged" in read(_with_text(b"tEXt", b"Raw profile type exif", text)).notes[0]
+
+
 def test_a_sidecars_word_goes_before_the_files() -> None:
     data = jpeg(exif=dated("2011:01:01 01:01:01"), xmp=xmp(attributes='xmp:Rating="1" xmp:Label="Blue"'))
     beside = xmp(attributes='exif:DateTimeOriginal="2010-10-10T10:10:10" xmp:Rating="4" exif:GPSLatitude="47,22.5N" '
