@@ -272,7 +272,7 @@ class PeopleHandler:
     async def changed(self, touched: Sequence[int], renamed: Sequence[int]) -> None:
         """Faces of these photos changed hands; `renamed` of them show other named people: they are described anew."""
         if renamed:
-            await self._database.write(lambda c: _redescribe(c, renamed))
+            await self._database.write(lambda c: photo_rows.redescribe(c, renamed))
             self._described()
         self._names.changed(now=True)
         await self._index.refresh([*touched, *renamed])
@@ -344,9 +344,3 @@ def _theirs(connection: Connection, faces: Sequence[int], person: rows.Person) -
 
 def _with_picture(face: dict[str, Any]) -> dict[str, Any]:
     return {**face, "picture": f"/photo/{face['photo']}/face/{face['face']}"}
-
-
-def _redescribe(connection: Connection, photos: Sequence[int]) -> None:
-    for photo in photos:
-        photo_rows.drop_steps(connection, photo, ("description", "text_embedding"))
-        photo_rows.set_values(connection, photo, {"state": "pending"})

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import structlog
 from pydantic import Field, field_validator, model_validator
+from sqlalchemy import Connection
 
 from framed.analysis.pipeline import Pipeline
 from framed.analysis.reanalysis import Reanalysis
@@ -29,7 +30,6 @@ from framed.router import Accepted, Request, answers
 from framed.store import overview, traits
 from framed.store import photos as rows
 from framed.store.database import Database
-from framed.store.tables import photos as table
 
 log = structlog.get_logger(__name__)
 
@@ -134,7 +134,8 @@ class PhotoHandler:
         photo_id = await self._id(request.id)
         card = (await self._database.read(lambda c: rows.cards(c, [photo_id])))[photo_id]
         steps = await self._database.read(lambda c: rows.steps_of(c, photo_id))
-        uids = await self._database.read(lambda c: _uids(c, [card["duplicate_of"], card["near_of"], card["burst"]]))
+        others = [one for one in (card["duplicate_of"], card["near_of"], card["burst"]) if one is not None]
+        uids = await self._database.read(lambda c: rows.uids_of(c, others))
         meta = (steps.get("metadata") or {}).get("result") or {}
         return {
             "photo": card["uid"],
@@ -209,7 +210,7 @@ class PhotoHandler:
         photo_id = await self._id(request.id)
         scores = {tag.strip().lower(): 1.0 for tag in request.tags}
         await self._database.write(lambda c: rows.set_tags(c, photo_id, scores, "user"), durable=True)
-        await self._database.write(lambda c: _redescribe(c, photo_id))
+        await self._database.write(lambda c: rows.redescribe(c, [photo_id]))
         await self._index.refresh([photo_id])
         self._pipeline.wake()
         self._bus.emit(PhotoChanged(request.id, photo_id, "tags"))
@@ -279,15 +280,15 @@ class PhotoHandler:
 
     async def _analysed(self, event: PhotoAnalysed) -> None:
         self._names.changed()
-        await self._index.refresh([event.photo_id, *await self._family(event.photo_id)])
+        await self._refresh_family(event.photo_id)
 
     async def _gone(self, event: PhotoGone) -> None:
-        def leave(connection: Any) -> list[int]:
+        def leave(connection: Connection) -> list[int]:
             changed = without(connection, event.photo_id)
             burst = rows.cards(connection, [event.photo_id]).get(event.photo_id, {}).get("burst")
             if burst:
                 choose_best(connection, burst)
-                changed += _of_burst(connection, burst)
+                changed += rows.of_burst(connection, burst)
             return changed
 
         changed = await self._database.write(leave)
@@ -295,27 +296,13 @@ class PhotoHandler:
         await self._index.refresh([event.photo_id, *changed])
 
     async def _changed(self, event: PhotoChanged) -> None:
-        await self._index.refresh([event.photo_id, *await self._family(event.photo_id)])
+        await self._refresh_family(event.photo_id)
         if event.what == "tags":
             self._names.changed(now=True)
 
-    async def _family(self, photo_id: int) -> list[int]:
-        """Photos whose place in a burst or among duplicates may have changed with this one."""
-
-        def read(connection: Any) -> list[int]:
-            from sqlalchemy import or_, select
-
-            own = connection.execute(select(table.c.burst, table.c.duplicate_of).where(table.c.id == photo_id)).first()
-            if own is None:
-                return []
-            same = [table.c.duplicate_of == photo_id]
-            if own.burst is not None:
-                same.append(table.c.burst == own.burst)
-            if own.duplicate_of is not None:
-                same += [table.c.duplicate_of == own.duplicate_of, table.c.id == own.duplicate_of]
-            return list(connection.execute(select(table.c.id).where(or_(*same))).scalars())
-
-        return await self._database.read(read)
+    async def _refresh_family(self, photo_id: int) -> None:
+        family = await self._database.read(lambda c: rows.family_of(c, photo_id))
+        await self._index.refresh([photo_id, *family])
 
     async def _rescan(self, job: Job, progress: Progress) -> dict[str, Any]:
         report = await self._scanner.scan(path=job.payload["path"], confirm=job.payload.get("confirm", False))
@@ -338,7 +325,7 @@ class PhotoHandler:
         """Searches know it before this is answered. Hiding goes for duplicates too: nobody wants to hide a picture
         twice; and another shot of its burst may stand for the burst from now on."""
 
-        def write(connection: Any) -> tuple[dict[int, str], list[int]]:
+        def write(connection: Connection) -> tuple[dict[int, str], list[int]]:
             found = rows.ids_of(connection, [uid])
             ids = duplicates_of(connection, found[uid]) if what == "hidden" and found else list(found.values())
             changed = set(ids)
@@ -346,8 +333,8 @@ class PhotoHandler:
                 rows.set_values(connection, photo, {what: on})
             for burst in {card["burst"] for card in rows.cards(connection, ids).values()} - {None}:
                 choose_best(connection, burst)
-                changed.update(_of_burst(connection, burst))
-            return {photo: name for photo, name in _uids(connection, list(ids)).items() if photo}, sorted(changed)
+                changed.update(rows.of_burst(connection, burst))
+            return rows.uids_of(connection, ids), sorted(changed)
 
         decided, changed = await self._database.write(write, durable=True)
         if not decided:
@@ -369,23 +356,3 @@ def _can_be_a_path(text: str) -> bool:
         return b"\0" not in os.fsencode(text)
     except UnicodeEncodeError:
         return False
-
-
-def _uids(connection: Any, ids: list[int | None]) -> dict[int | None, str]:
-    from sqlalchemy import select
-
-    wanted = [photo for photo in ids if photo is not None]
-    return {
-        row.id: row.uid for row in connection.execute(select(table.c.id, table.c.uid).where(table.c.id.in_(wanted)))
-    }
-
-
-def _of_burst(connection: Any, burst: int) -> list[int]:
-    from sqlalchemy import select
-
-    return list(connection.execute(select(table.c.id).where(table.c.burst == burst)).scalars())
-
-
-def _redescribe(connection: Any, photo_id: int) -> None:
-    rows.drop_steps(connection, photo_id, ["description", "text_embedding"])
-    rows.set_values(connection, photo_id, {"state": "pending"})

@@ -27,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.sql.dml import Update
 
+from framed.store.files import chunks
 from framed.store.tables import (
     files,
     folders,
@@ -305,6 +306,16 @@ def reopen_unavailable(connection: Connection, step: str) -> int:
     return int(done.rowcount)
 
 
+def redescribe(connection: Connection, ids: Sequence[int]) -> None:
+    """What is said of these photos is to be said anew; of one that is gone, when it returns."""
+    for some in chunks(ids):
+        steps = photo_steps.c.step.in_(("description", "text_embedding"))
+        connection.execute(delete(photo_steps).where(photo_steps.c.photo_id.in_(some), steps))
+        connection.execute(
+            update(photos).where(photos.c.id.in_(some), photos.c.state != "gone").values(state="pending")
+        )
+
+
 # -- names, places, tags, words --------------------------------------------------------------------------------------
 
 
@@ -430,6 +441,23 @@ def ids_of(connection: Connection, uids: Sequence[str]) -> dict[str, int]:
         row.uid: row.id
         for row in connection.execute(select(photos.c.uid, photos.c.id).where(photos.c.uid.in_(list(uids))))
     }
+
+
+def of_burst(connection: Connection, burst: int) -> list[int]:
+    return list(connection.execute(select(photos.c.id).where(photos.c.burst == burst)).scalars())
+
+
+def family_of(connection: Connection, photo_id: int) -> list[int]:
+    """Photos whose place in a burst or among duplicates may change with this one's."""
+    own = connection.execute(select(photos.c.burst, photos.c.duplicate_of).where(photos.c.id == photo_id)).first()
+    if own is None:
+        return []
+    same = [photos.c.duplicate_of == photo_id]
+    if own.burst is not None:
+        same.append(photos.c.burst == own.burst)
+    if own.duplicate_of is not None:
+        same += [photos.c.duplicate_of == own.duplicate_of, photos.c.id == own.duplicate_of]
+    return list(connection.execute(select(photos.c.id).where(or_(*same))).scalars())
 
 
 _WANTED: BindParameter[Any] = bindparam("b_photos", expanding=True)
