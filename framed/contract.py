@@ -86,7 +86,7 @@ VERBS: dict[str, str] = {
     "job/cancel": "end long work",
     "job/get": "one piece of long work",
     "job/list": "the long work, the newest first",
-    "library/reanalyse": "take steps again, of one photo or of all",
+    "library/reanalyse": "take steps again, of one photo or of all; what was known holds where that fails",
     "library/status": "the folders: files, last look, what is wrong with them",
     "library/rescan": "look through the folders now",
     "models/list": "what does each task, and why; every backend, and the weights that can be downloaded",

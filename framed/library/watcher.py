@@ -121,8 +121,8 @@ class Watcher:
         logging.getLogger("watchdog").removeHandler(self._overflow)
         observer, self._observer = self._observer, None
         if observer is not None:
-            with contextlib.suppress(NoAnswer):  # its threads are daemons: the process ends all the same
-                await Lane().run(lambda: _stop(observer), limit_s=10.0)
+            with contextlib.suppress(NoAnswer):  # its threads are daemons: the process ends all the same, in five seconds
+                await Lane().run(lambda: _stop(observer), limit_s=3.0)
 
     def status(self) -> list[WatchStatus]:
         return [WatchStatus(each.root.path, each.mode, each.reason) for each in self._roots]
