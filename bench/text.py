@@ -9,6 +9,7 @@ FOLDER's pictures are read, too: where `name.txt` lies beside `name.jpg` it is c
 import argparse
 import importlib.util
 import re
+import time
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -143,14 +144,30 @@ class Score:
         return f"{self.right:4}/{self.there:<4} {self.right / max(self.there, 1):6.1%} right, {self.false} false"
 
 
-def read(model: Any, picture: Image.Image) -> str:
-    answer = model.run({"pixels": np.asarray(picture.convert("RGB"))}, Context())
-    return " ".join(line["text"] for line in answer["lines"])
+class Reader:
+    """A loaded backend, and what it has cost since somebody asked."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._photos, self._cpu_s = 0, 0.0
+
+    def read(self, picture: Image.Image) -> str:
+        pixels = np.asarray(picture.convert("RGB"))
+        began = time.process_time()
+        answer = self._model.run({"pixels": pixels}, Context())
+        self._photos, self._cpu_s = self._photos + 1, self._cpu_s + time.process_time() - began
+        return " ".join(line["text"] for line in answer["lines"])
+
+    def cost(self) -> str:
+        each = self._cpu_s * 1000 / max(self._photos, 1)
+        said = f"{self._photos} photos read, {each:.0f} ms of CPU each"
+        self._photos, self._cpu_s = 0, 0.0
+        return said
 
 
-def signs(model: Any) -> None:
+def signs(reader: Reader) -> None:
     latin = Score()
-    theirs = {behind: words(read(model, package_picture(behind))) for behind in BEHIND}
+    theirs = {behind: words(reader.read(package_picture(behind))) for behind in BEHIND}
     print(f"on the photos themselves: {', '.join(word for found in theirs.values() for word in found) or '-'}")
     for thing, variants in ROUNDS.items():
         for name, sign in variants.items():
@@ -161,45 +178,45 @@ def signs(model: Any) -> None:
                 continue
             score = Score()
             for text, behind in zip(TEXTS[sign.script], BEHIND, strict=True):
-                found = words(read(model, photo(sign, text, behind, file)), sign.script) - theirs[behind]
+                found = words(reader.read(photo(sign, text, behind, file)), sign.script) - theirs[behind]
                 for one in (score, latin) if sign.script == "Latin" else (score,):
                     one.count(words(text, sign.script), found)
             print(f"{label:32} {score}", flush=True)
-    print(f"{'Latin signs, all together':32} {latin}")
+    print(f"{'Latin signs, all together':32} {latin}; {reader.cost()}")
 
 
-def without(model: Any) -> None:
+def without(reader: Reader) -> None:
     score = Score()
     for name in WITHOUT:
-        if found := words(read(model, package_picture(name))):
+        if found := words(reader.read(package_picture(name))):
             print(f"   {name}: {', '.join(found)}")
         score.count(Counter(), found)
-    print(f"{len(WITHOUT)} photos without text: {score.false} false words")
+    print(f"{len(WITHOUT)} photos without text: {score.false} false words; {reader.cost()}")
 
 
-def page(model: Any) -> None:
+def page(reader: Reader) -> None:
     """A scanned page of a book; it is written out here as a person reads it."""
     text = """Region-based segmentation Let us first determine markers of the coins and the background These markers are
     pixels that we can label unambiguously as either object or background Here the markers are found at the two extreme
     parts of the histogram of grey values markers np zeros_like coins"""
     score = Score()
-    score.count(words(text), words(read(model, package_picture("page.png"))))
-    print(f"a page of print: {score.right}/{score.there} words, {score.right / score.there:.1%}")
+    score.count(words(text), words(reader.read(package_picture("page.png"))))
+    print(f"a page of print: {score.right}/{score.there} words, {score.right / score.there:.1%}; {reader.cost()}")
 
 
-def folder(model: Any, top: Path) -> None:
+def folder(reader: Reader, top: Path) -> None:
     for path in sorted(top.rglob("*")):
         if path.suffix.lower() not in (".jpg", ".jpeg", ".png", ".webp"):
             continue
         picture = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
         picture.thumbnail((2000, 2000))
-        text, truth = read(model, picture), path.with_suffix(".txt")
+        text, truth = reader.read(picture), path.with_suffix(".txt")
         if truth.is_file():
             score = Score()
             score.count(words(truth.read_text()), words(text))
             print(f"{path.name}: {score}")
         else:
-            print(f"{path.name}: {text or '-'}")
+            print(f"{path.name}: {text or '-'}; {reader.cost()}")
 
 
 def main() -> None:
@@ -210,13 +227,14 @@ def main() -> None:
     chosen = choose("ocr", given.backend)
     model = backend_class(PACKAGED.entry("ocr", chosen.backend).where)()
     model.load({}, "cpu")
+    reader = Reader(model)
     print(chosen.model_id)
     if given.folder:
-        folder(model, given.folder)
+        folder(reader, given.folder)
         return
-    signs(model)
-    page(model)
-    without(model)
+    signs(reader)
+    page(reader)
+    without(reader)
 
 
 if __name__ == "__main__":
