@@ -121,7 +121,7 @@ class Watcher:
         logging.getLogger("watchdog").removeHandler(self._overflow)
         observer, self._observer = self._observer, None
         if observer is not None:
-            with contextlib.suppress(NoAnswer):  # its threads are daemons: the process ends all the same, in five seconds
+            with contextlib.suppress(NoAnswer):  # its threads are daemons, and a stop may take five seconds
                 await Lane().run(lambda: _stop(observer), limit_s=3.0)
 
     def status(self) -> list[WatchStatus]:
