@@ -37,7 +37,14 @@ TOPICS: tuple[Topic, ...] = (
     Topic("framed/event", "framed →", "no", 1, "one thing that happened; `event_type` names it"),
     Topic("framed/log", "framed →", "no", 0, "warnings and errors, repeated ones folded into one with a count"),
     Topic("framed/request/<verb>", "home → framed", "no", 1, "a request as a JSON object; `ask` takes a bare sentence"),
-    Topic("framed/response/<verb>", "framed →", "no", 1, "its answer: ok, accepted or error, with the transaction"),
+    Topic(
+        "framed/response/<verb>",
+        "framed →",
+        "no",
+        1,
+        "its answer: ok, accepted or error, with the transaction; also on an MQTT 5 Response Topic below"
+        " `framed/response/` or of your own, with its Correlation Data",
+    ),
     Topic("framed/reply", "framed →", "no", 1, "the latest answer as words to be spoken"),
     Topic("framed/reply/<transaction>", "framed →", "60 s", 1, "the same for one request, for who subscribes late"),
     Topic("framed/job/<id>", "framed →", "no", 1, "state and progress of long work, at most twice a second"),
@@ -50,7 +57,7 @@ TOPICS: tuple[Topic, ...] = (
         "frame →",
         "yes",
         1,
-        "`online` or `offline`; framed writes it where a frame pulls",
+        "`online` or `offline`; framed writes it where a frame pulls, or sleeps and has missed three wakes",
     ),
     Topic(
         "framed/frame/<f>/show", "framed → frame", "yes", 1, "the picture to have on the panel: address, SHA-256, size"
@@ -278,7 +285,9 @@ def sections() -> Iterator[Section]:
     yield (
         "Requests",
         "By MQTT on `framed/request/<verb>`, by HTTP as `POST /api/v1/<verb>`. Every one may carry `transaction`, and"
-        " the same transaction within ten minutes gets its first answer again. `?` marks what may be left out.",
+        " the same transaction within ten minutes gets its first answer again. Long work is answered twice: `accepted`"
+        " with `data.job` at once, and with its end where the request has a transaction or a Response Topic;"
+        " `framed/job/<id>` says how far it is. `?` marks what may be left out.",
         ["verb", "fields", "what it is for"],
         [[f"`{verb}`", _fields(payload), words] for verb, (payload, words) in verbs().items()],
     )

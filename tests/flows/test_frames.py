@@ -354,6 +354,8 @@ async def test_a_frame_that_loads_images_gets_any_size_and_format_once(house: Ho
     def image(query: str = "", kind: str = "jpg") -> str:
         return house.at(f"/frame/tablet/image.{kind}?k={key}{query}")
 
+    uids = [await house.uid(f"{Path(source).stem}.jpg") for source in PHOTOS]
+    await house.call("playlist/set", frame="tablet", photos=uids)
     async with aiohttp.ClientSession() as http:
         async with http.get(image("&w=200&h=100")) as answer:
             assert (answer.status, answer.content_type) == (200, "image/jpeg")
