@@ -280,4 +280,4 @@ def _store(
         if stale:
             photos.drop_steps(connection, photo.id, stale)
         if outcome.refresh:
-            photos.set_values(connection, photo.id, {"state": "pending"})
+            photos.settle(connection, {photo.id: "pending"})

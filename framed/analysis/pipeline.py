@@ -493,12 +493,8 @@ class Pipeline:
             self._missed = min(away)
             log.info("photos stay as they are until their files are back", photos=len(away))
 
-        def store(connection: Connection) -> None:
-            for photo_id, state in states.items():
-                rows.set_values(connection, photo_id, {"state": state})
-
-        await self._database.write(store)
-        for photo in batch:
+        settled = await self._database.write(lambda c: rows.settle(c, states))
+        for photo in (photo for photo in batch if photo.id in settled):
             state = states[photo.id]
             self.rate.count()
             if state == "failed":

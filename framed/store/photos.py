@@ -5,7 +5,7 @@ import re
 import time
 import unicodedata
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -168,6 +168,19 @@ def set_values(connection: Connection, photo_id: int, values: dict[str, Any]) ->
 def _values_of(names: tuple[str, ...]) -> Any:
     values = {name: bindparam(f"b_{name}", type_=photos.c[name].type) for name in names}
     return update(photos).where(photos.c.id == bindparam("b_photo")).values(values)
+
+
+_SETTLED = update(photos).where(photos.c.id == bindparam("b_photo"), photos.c.state != "gone")
+_SETTLED = _SETTLED.values(state=bindparam("b_state"))
+
+
+def settle(connection: Connection, states: Mapping[int, str]) -> set[int]:
+    """Gives photos these states; those that took theirs: one whose last file has gone meanwhile stays gone."""
+    return {
+        photo
+        for photo, state in states.items()
+        if connection.execute(_SETTLED, {"b_photo": photo, "b_state": state}).rowcount
+    }
 
 
 def work(connection: Connection, limit: int, after: int, skip: Sequence[int] = ()) -> list[PhotoWork]:

@@ -16,8 +16,8 @@ from framed.analysis.step import LateStep, Outcome
 from framed.bus import Bus
 from framed.errors import BadPhoto, Unavailable
 from framed.events import StepChanged
+from framed.store import files, photos
 from framed.store import late as rows
-from framed.store import photos
 from framed.store.database import Database
 from framed.store.photos import PhotoWork, StepRow
 from framed.store.tables import photos as table
@@ -568,3 +568,15 @@ async def test_what_fails_when_it_is_done_anew_keeps_what_was_found_and_says_why
         "result": {"backend": "old"},
     }
     assert await renewal.follow("ocr", "new") == 0  # it is not tried at every start
+
+
+async def test_a_photo_that_goes_under_a_deeper_look_stays_gone(shelf: Shelf) -> None:
+    await shelf.photos(1)
+
+    def deleted(photo: PhotoWork) -> Outcome:
+        return Outcome("completed", refresh=("description",), store=lambda c: files.orphaned(c, [photo.id], now=0.0))
+
+    late = await shelf.start(Fake("deep", deleted))
+    await until(through(late))
+
+    assert await shelf.database.read(photos.counts) == {"gone": 1}

@@ -14,7 +14,7 @@ from framed.analysis.step import BatchStep, Outcome
 from framed.bus import Bus
 from framed.events import PhotoAnalysed
 from framed.models.base import Call, Progress
-from framed.store import photos
+from framed.store import files, photos
 from framed.store.database import Database
 from framed.store.photos import PhotoWork
 
@@ -61,6 +61,57 @@ class NoCompute:
         raise AssertionError(call.task)
 
 
+def pipeline_of(step: BatchStep, database: Database, bus: Bus) -> Pipeline:
+    return Pipeline(
+        database=database,
+        compute=NoCompute(),
+        files=NoFiles(),
+        previews=cast(Previews, None),
+        bus=bus,
+        steps=[step],
+        cpu_hosts=1,
+    )
+
+
+class Deletion(BatchStep):
+    """While it looks at a batch, the only file of the first photo is deleted."""
+
+    name, version, batch = "preview", 1, BATCH
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def run(self, photos: Sequence[PhotoWork]) -> list[Outcome]:
+        await self._database.write(lambda c: files.orphaned(c, [photos[0].id], now=0.0))
+        return [Outcome("completed", {}) for _ in photos]
+
+
+async def test_a_photo_that_goes_while_it_is_analysed_stays_gone(tmp_path: Path) -> None:
+    database, bus = Database(tmp_path / "framed.db"), Bus()
+    analysed, through = list[int](), asyncio.Event()
+    await database.start()
+
+    async def note(event: PhotoAnalysed) -> None:
+        analysed.append(event.photo_id)
+        through.set()
+
+    await database.write(lambda c: [photos.intake(c, bytes([number] * 32), {}) for number in (1, 2)])
+    bus.on(PhotoAnalysed, note)
+    bus.start()
+    pipeline = pipeline_of(Deletion(database), database, bus)
+    await pipeline.start()
+    async with asyncio.timeout(30):
+        await through.wait()
+    await pipeline.close()
+    await bus.settle()
+    states = await database.read(photos.counts)
+    await bus.close()
+    await database.close()
+
+    assert states == {"gone": 1, "completed": 1}
+    assert analysed == [2]
+
+
 async def test_two_batches_are_in_flight_and_never_more_however_slow_the_models(tmp_path: Path) -> None:
     database, bus, step = Database(tmp_path / "framed.db"), Bus(), Preview()
     analysed, through = list[int](), asyncio.Event()
@@ -78,15 +129,7 @@ async def test_two_batches_are_in_flight_and_never_more_however_slow_the_models(
     await database.write(take_in)
     bus.on(PhotoAnalysed, note)
     bus.start()
-    pipeline = Pipeline(
-        database=database,
-        compute=NoCompute(),
-        files=NoFiles(),
-        previews=cast(Previews, None),
-        bus=bus,
-        steps=[step],
-        cpu_hosts=1,
-    )
+    pipeline = pipeline_of(step, database, bus)
     await pipeline.start()
     async with asyncio.timeout(30):
         await through.wait()
