@@ -28,6 +28,7 @@ CANNOT: dict[Steer, str] = {
     "delete_list": "I delete no playlist by a sentence. The page of the playlists does.",
     "edit": "I change no photo. “Show the whole picture” and “fill the screen” change how it fits.",
     "send": "I only show photos on frames: I cannot send, share or print one.",
+    "help": "Say for example: Anna at the beach last summer · no screenshots · next · never show it again · brighter.",
     "later": "I do that only at once. Dark hours of every day are a frame's quiet_hours in config.yaml.",
 }
 OF_NO_FRAME = frozenset({*CANNOT, "other", "playlists", "frames"})
@@ -54,6 +55,8 @@ class Steering:
         if steer == "playlists":
             return await self._playlists()
         if steer in ("show_here", "list_here"):
+            if frames and plan.frame is None and not plan.all_frames:
+                return f"{_the(frames[0])} shows it already."
             return await self._shown_there(frames, said_at, whole=steer == "list_here")
         said = dict.fromkeys([await self._one(frame, str(steer), to) for frame in frames])
         plainly = {"on": " is on again.", "off": " is off. “Turn it on” brings it back."}.get(str(steer))
@@ -83,6 +86,10 @@ class Steering:
             return await self._added(frame, to)
         if steer == "play":
             return await self._played(frame, await self.playlist(to))
+        if steer == "restart":
+            playlist = (await self._player.current(frame.id))[1]
+            await self._played(frame, playlist)
+            return "From the first picture again." if playlist else f"{_the(frame)} shows no photo yet."
         if steer == "last_list":
             return await self._last_list(frame)
         return await self._usual(frame) if steer == "usual" else await self._playing(frame)

@@ -331,6 +331,8 @@ class PlaylistHandler:
         showing = keep and bool(frames)
         matched = answer.composed.matched
         said = speech(plan, count, matched, _spoken(frames), answer.found, showing=showing, unlooked=unlooked)
+        if any(problem.startswith("More than one frame") for problem in plan.problems):
+            said = f"{said} More than one frame was named: ask for each by itself."[:250]
         if count and not frames and not dry_run:
             said = f"{said} Say on which frame: I know {self._known_frames()}."[:250]
         return said

@@ -21,6 +21,7 @@ _ASKING = frozenset(
 )
 _IDLE = frozenset({"filler", "function", "preposition", "comma", "stop", "and", "or", "but"})
 _ANY = frozenset({"anything", "something", "everything", "any", "all", "us", "me"})
+_SHOWN = frozenset({"it", "them", "this", "these", "those", "that"})
 _JOINTS = frozenset({"and", "or", "comma"})
 
 
@@ -285,8 +286,11 @@ class Fold:
     # The whole
 
     def _follow_up(self) -> None:
-        """A sentence that only refuses is about what is shown already."""
+        """A sentence that only refuses, or only orders ("shuffle them"), is about what is shown already."""
         said = [item for item in self._items if item.slot not in {"filler", "function", "comma", "stop"}]
+        ordering = len(said) == 1 and said[0].slot == "sort" and not _SHOWN.isdisjoint(self._sentence.keys)
+        if ordering:
+            self._draft.fields.single.setdefault("follow_up", "only")
         refusing = bool(said) and (
             (said[0].slot == "negator" and self._sentence.key(said[0].first - 1) not in {"all", "everywhere"})
             or (said[0].slot == "nobody" and self._sentence.keys[said[0].first] in {"no", "without"})

@@ -26,7 +26,11 @@ _whole(
     go to the next one, on to the next one, change, change it, change the
     one, boring""",
 )
-_whole("previous", "previous, previous one, the previous one, back, go back, one back, back one, the one before")
+_whole(
+    "previous",
+    """previous, previous one, the previous one, back, go back, one back, back one, the one before, the one before it,
+    go back to the one before it, go back to the one before""",
+)
 _whole("pause", "pause, stop, hold, hold it, hold on, freeze, keep it, stay, stay here")
 _whole("resume", "resume, continue, go on, carry on, keep going, unpause, start again, play on")
 _whole(
@@ -109,6 +113,8 @@ def _head(sentence: Sentence, at: int) -> Item | None:
             return Item("follow_up", at, j, text="only")
         if k[at + 1] in PREPOSITIONS:
             return Item("follow_up", at, at + 1, text="only")
+    if at == 0 and k[0] == "and" and k[1] in PREPOSITIONS and k[1] not in {"on", "off", "up", "down"}:
+        return Item("follow_up", 0, 1, text="only")  # "and at Christmas?"
     if k[at] == "more" and k[at + 1] not in {"than", "or"}:
         return Item("follow_up", at, at + 1, text="more")
     return None

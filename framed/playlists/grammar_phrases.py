@@ -1,6 +1,6 @@
 """A table of phrases, asked for the longest one that starts at a token."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -35,6 +35,9 @@ class Phrases(Generic[T]):
     def values(self, keys: tuple[str, ...]) -> list[T]:
         """Those of exactly this phrase; none where it is not known."""
         return self._values.get(keys, [])
+
+    def __iter__(self) -> Iterator[tuple[str, ...]]:
+        return iter(self._values)
 
     def __contains__(self, keys: tuple[str, ...]) -> bool:
         return keys in self._values

@@ -15,13 +15,13 @@ _POLITE = frozenset(
 _LEADS = frozenset("on in of to at onto for into".split())
 _DETERMINERS = frozenset({"the", "my", "our", "this", "that", "your"})
 _LISTS = frozenset({"playlist", "playlists", "list", "lists", "slideshow", "slideshows", "slide-show", "mix"})
-_WHOLE: Phrases[Steer] = Phrases()
+WISHES: Phrases[Steer] = Phrases()
 
 
 def _whole(value: Steer, listed: str) -> None:
     """Phrases without politeness, articles and frames, in which "it" is the shown picture or the frame."""
     for words in phrases(listed):
-        _WHOLE.add(words, value)
+        WISHES.add(words, value)
 
 
 _whole(
@@ -115,8 +115,21 @@ _whole(
     """go back to normal, back to normal, normal, go back to usual, back to usual, usual photos, show usual photos,
     show usual pictures, show usual, usual, default, show default, go back to default, back to default, play
     default, default playlist, play default playlist, go back to default playlist, go back to usual photos, go back
-    to normal photos, back to usual photos, back to normal photos, reset, reset it, start over, show normal photos,
-    show default photos, go back to usual pictures, go back to normal pictures""",
+    to normal photos, back to usual photos, back to normal photos, reset, reset it, put everything back to normal,
+    put it back to normal, make it normal again, show normal photos, show default photos, go back to usual pictures,
+    go back to normal pictures""",
+)
+_whole(
+    "restart",
+    """start over, start it over, start from beginning, start again from beginning, start from start, from beginning,
+    from start, go back to beginning, go back to start, go to beginning, go to start, back to start, back to
+    beginning, start it from beginning, restart, restart it, play it from beginning, go to first one, back to first
+    one, go back to first one, first one""",
+)
+_whole(
+    "help",
+    """help, what do, what can do, what can say, what can ask, what do know, how does it work, how does work, what else
+    can do, what are able to do, what are commands, what commands are there""",
 )
 _whole(
     "whole",
@@ -157,7 +170,8 @@ _whole(
     """never mind, nevermind, cancel, cancel it, cancel that, forget it, forget that, forget about it, stop listening,
     nothing, nothing thanks, no never mind, leave it, leave it as it is, leave it alone, leave it be, leave it like
     it, do nothing, it is fine, its fine, wrong button, was not talking to, wasnt talking to, not, no, no thank, no
-    thanks, false alarm, sorry""",
+    thanks, false alarm, sorry, hmm, hm, yes, yeah, yep, exit, close, quit, goodbye, bye, done, it is all, thats
+    all""",
 )
 _whole(
     "delete",
@@ -197,15 +211,17 @@ _whole(
     open door, lock door, order pizza, call mum, call mom, call dad, what day is it, what day is today, whats date,
     what is date, good morning, good night, good evening, how old are, sing song""",
 )
-_TRIGGERS = frozenset(
-    """turn switch wake power shut sleep dark black blank kill off brighter brightness brighten bright lighter light dim
-    dimmer darker faster quicker speed slow slower slowly longer often fast undo back mistake wrong revert oops unhide
-    mean refresh reload redraw update identify called name which what whats this that it same them these those previous
-    last before usual normal default reset over whole entire full crop cropping cut fit fill bars playlist playlists
-    list lists slideshow mind nevermind cancel forget leave nothing fine button alarm sorry delete erase trash bin away
-    rid remove rotate flip upside zoom enlarge edit straighten email mail share post print upload download text
-    whatsapp order weather how who joke music song radio volume louder quieter mute timer reminder news door call
-    good sing quiet frames screens bigger not no thank thanks add save rename store put""".split()
+TRIGGERS = frozenset(
+    """turn switch wake power shut sleep dark black blank kill off brighter brightness brighten bright lighter light
+    dim dimmer darker faster quicker speed slow slower slowly longer often fast undo back mistake wrong revert
+    oops unhide mean refresh reload redraw update identify called name which what whats this that it same them
+    these those previous last before usual normal default reset over whole entire full crop cropping cut fit fill
+    bars playlist playlists list lists slideshow mind nevermind cancel forget leave nothing fine button alarm
+    sorry delete erase trash bin away rid remove rotate flip upside zoom enlarge edit straighten email mail share
+    post print upload download text whatsapp order weather how who joke music song radio volume louder quieter
+    mute timer reminder news door call good sing quiet beginning start restart first help commands hmm hm yes yeah
+    yep exit close quit goodbye bye done here frames screens bigger not no thank thanks add save rename store put
+    thats fix listening sideways wasnt""".split()
 )
 _ABOUT_BRIGHTNESS = frozenset(
     "set brightness bright to percent at make it as put turn change dim up down possible is of".split()
@@ -228,9 +244,11 @@ _SWITCHING = frozenset({"turn", "switch", "power"})
 def steer(sentence: Sentence) -> list[Item] | None:
     """The items of a sentence that is nothing but such a wish; None for all others."""
     size = len(sentence.tokens)
-    if not 0 < size <= _LONGEST or _TRIGGERS.isdisjoint(sentence.keys):
+    if not 0 < size <= _LONGEST or TRIGGERS.isdisjoint(sentence.keys):
         return None
     said, frames = _plainly(sentence)
+    if _about_it(said):
+        return [Item("follow_up", 0, size, text="about"), *frames]
     wish = _wish(sentence, said, [*frames])
     if wish is None:
         return None
@@ -245,7 +263,7 @@ def _item(sentence: Sentence, wish: Steer, to: str = "") -> Item:
 
 
 def _wish(sentence: Sentence, said: list[str], frames: list[Item]) -> tuple[Steer, str] | tuple[Steer] | None:
-    found = _WHOLE.values(tuple(said))
+    found = WISHES.values(tuple(said))
     if found:
         alone = found[0] in ("brighter", "dimmer", "faster", "slower", "full", "fill") and len(said) == 1
         return None if alone and said[0] in {"light", "full"} and not frames else (found[0],)
@@ -376,12 +394,18 @@ def _added(sentence: Sentence, said: list[str]) -> tuple[Steer, str] | None:
     return ("add", sentence.raw(start, end)) if end > start else None
 
 
+def _about_it(said: list[str]) -> bool:
+    """ "is Anna in this picture?", "how old is Emma here?": asked of the shown picture."""
+    asks = said[:1] in (["is"], ["are"], ["was"], ["were"], ["how"], ["who"], ["where"], ["when"], ["what"])
+    return asks and len(said) > 2 and (said[-1] == "here" or said[-2:] in (["in", "it"], ["on", "it"]))
+
+
 def _later(said: list[str], frames: list[Item]) -> tuple[Steer] | None:
     """ "turn it off at ten", "quiet hours from 10 to 7": a wish with a time of its own."""
     if said[:2] in (["quiet", "hours"], ["set", "quiet"]):
         return ("later",)
     for size in range(min(5, len(said) - 1), 0, -1):
-        found = _WHOLE.values(tuple(said[:size]))
+        found = WISHES.values(tuple(said[:size]))
         if found and found[0] in ("on", "off", "brighter", "dimmer") and said[size] in _LATER:
             return ("later",) if frames or size > 1 else None
     return None

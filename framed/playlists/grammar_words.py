@@ -234,10 +234,11 @@ _signs(
 _signs(
     "sort",
     "newest",
-    """newest first, newest ones first, latest first, most recent first, recent first, the newest first, newest
-    to oldest, from newest to oldest, new to old, from new to old, in reverse chronological order, reverse
+    """newest first, newest ones first, latest first, most recent first, recent first, the newest first, newest to
+    oldest, from newest to oldest, new to old, from new to old, in reverse chronological order, reverse
     chronological order, reverse chronological, reverse order, in reverse order, by newest, newest at the top,
-    with the newest first""",
+    with the newest first, when was the last time we were, when was the last time, when were we last, when did
+    we last go, when did we last see, when did i last see, the last time we were""",
 )
 _signs(
     "sort",

@@ -22,9 +22,9 @@ FollowUp = Literal[
     "only", "without", "more", "next", "previous", "pause", "resume", "not_this", "hide", "favourite", "about"
 ]
 Steer = Literal[
-    "on", "off", "brighter", "dimmer", "brightness", "faster", "slower", "undo", "refresh", "identify", "whole", "fill",
-    "show_here", "list_here", "last_list", "usual", "play", "save", "add", "playing", "playlists", "frames", "leave",
-    "later", "delete", "delete_list", "edit", "send", "other",
+    "on", "off", "brighter", "dimmer", "brightness", "faster", "slower", "undo", "refresh", "identify", "whole",
+    "fill", "show_here", "list_here", "last_list", "usual", "restart", "help", "play", "save", "add", "playing",
+    "playlists", "frames", "leave", "later", "delete", "delete_list", "edit", "send", "other",
 ]  # fmt: skip
 
 # A sentence of TEXT_LIMIT characters cannot hold more words than this.

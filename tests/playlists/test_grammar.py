@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from framed.errors import BadRequest
 from framed.playlists.grammar import AskSettings, Name, QueryPlan, Vocabulary, parse, say
+from framed.playlists.grammar_steer import TRIGGERS, WISHES
 from tests.playlists.library import NOW, VOCABULARY, slots, understood
 
 SOME_WORDS = st.sampled_from(
@@ -282,3 +283,32 @@ def test_frame_on_which_it_is_said_may_be_called_by_its_room() -> None:
     assert VOCABULARY.labels["frames:living"] == "Living room frame"
     assert understood("on the living room").frame == "living"
     assert understood("in the living room").frame is None
+
+
+def test_every_wish_of_a_frame_has_a_word_that_has_it_looked_for() -> None:
+    assert [" ".join(words) for words in WISHES if TRIGGERS.isdisjoint(words)] == []
+
+
+@pytest.mark.parametrize(
+    ("today", "text", "days"),
+    [
+        (datetime(2026, 6, 2, 12, tzinfo=UTC), "last summer", "2025-06-01..2025-08-31"),
+        (datetime(2026, 9, 1, 12, tzinfo=UTC), "last summer", "2026-06-01..2026-08-31"),
+        (datetime(2026, 1, 1, 0, 30, tzinfo=UTC), "yesterday", "2025-12-31..2025-12-31"),
+        (datetime(2026, 1, 1, 0, 30, tzinfo=UTC), "last month", "2025-12-01..2025-12-31"),
+        (datetime(2026, 1, 1, 0, 30, tzinfo=UTC), "last winter", "2024-12-01..2025-02-28"),
+        (datetime(2026, 1, 1, 0, 30, tzinfo=UTC), "two Christmases ago", "2024-12-24..2024-12-26"),
+        (datetime(2024, 2, 29, 12, tzinfo=UTC), "a year ago today", "2023-02-28..2023-02-28"),
+        (datetime(2024, 2, 29, 12, tzinfo=UTC), "the week before last", "2024-02-12..2024-02-18"),
+    ],
+)
+def test_words_of_time_are_right_at_the_edges_of_the_year(today: datetime, text: str, days: str) -> None:
+    assert slots(understood(text, now=today))["dates"] == [days]
+
+
+def test_seasons_are_counted_back_in_the_south_too() -> None:
+    south = AskSettings(hemisphere="south", week_starts="sunday")
+
+    assert slots(understood("two summers ago", south))["dates"] == ["2024-12-01..2025-02-28"]
+    assert slots(understood("the week before last", south))["dates"] == ["2026-06-28..2026-07-04"]
+    assert slots(understood("Friday last week", south))["dates"] == ["2026-07-10..2026-07-10"]
