@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 
 from framed.analysis.previews import Previews
 from framed.analysis.step import BatchStep, ExaminedStep, Outcome, Step, attempted, dependents, ordered
+from framed.analysis.steps.metadata import together
 from framed.bus import Bus
 from framed.errors import (
     BadPhoto,
@@ -318,18 +319,21 @@ class Pipeline:
     ) -> tuple[str, bool, list[StepRow], list[files.Gone]]:
         facts = {"width": answer["width"], "height": answer["height"], "format": answer["format"]}
         photo_id, uid, new = rows.intake(connection, answer["sha256"], facts)
-        done = [StepRow(step, self._versions[step], "completed", result) for step, result in answer["results"].items()]
-        done += [StepRow(step, self._versions[step], "failed", None, why) for step, why in answer["problems"].items()]
         if not new:
             # The same content under another name or with another sidecar: only what can differ is told apart.
             before = rows.work_of(connection, [photo_id])[0].results.get("metadata")
-            if before is not None and before == answer["results"].get("metadata"):
+            found = answer["results"].get("metadata")
+            if before and found and file.photo_id != photo_id and files.held(connection, photo_id):
+                found = answer["results"]["metadata"] = together(before, found)
+            if before is not None and before == found:
                 back, gone = self._mark_read(connection, file, photo_id)
                 if back:  # nothing searches for it yet, and it has lost its place among duplicates and in its burst
                     rows.drop_steps(connection, photo_id, dependents(self.steps, {"hash"}))
                     rows.set_values(connection, photo_id, {"state": "pending"})
                 return uid, back, [], gone
             rows.drop_steps(connection, photo_id, dependents(self.steps, {"metadata"}))
+        done = [StepRow(step, self._versions[step], "completed", result) for step, result in answer["results"].items()]
+        done += [StepRow(step, self._versions[step], "failed", None, why) for step, why in answer["problems"].items()]
         rows.set_steps(connection, photo_id, done)
         for step, result in answer["results"].items():
             self._examined[step].keep(connection, photo_id, result)

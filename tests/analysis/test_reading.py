@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,13 @@ import pytest
 
 from framed.analysis.pipeline import Pipeline
 from framed.analysis.previews import Previews
+from framed.analysis.step import Step
+from framed.analysis.steps.metadata import MetadataStep
 from framed.bus import Bus
 from framed.errors import BadPhoto, CannotStore, FramedError, HostCrashed, PhotoChanging, PhotoForbidden
 from framed.models.base import Call, Progress
 from framed.models.child import _ERRORS
+from framed.store import photos as rows
 from tests.library.shelf import CountingDatabase, Shelf, until
 
 
@@ -23,6 +26,7 @@ class Host:
 
     def __init__(self) -> None:
         self.error: FramedError | None = None
+        self.says: dict[str, dict[str, Any]] = {}  # by file name
         self.calls = 0
         self.under_way: Any = None
 
@@ -34,7 +38,9 @@ class Host:
         if self.error is not None:
             raise self.error
         facts = {"sha256": hashlib.sha256(data).digest(), "width": 4, "height": 3, "format": "JPEG"}
-        return {**facts, "notes": [], "results": {}, "problems": {}, "ms": {}}
+        said = self.says.get(call.inputs["name"])
+        results = {} if said is None else {"metadata": said}
+        return {**facts, "notes": [], "results": results, "problems": {}, "ms": {}}
 
 
 @pytest.fixture
@@ -51,11 +57,17 @@ def host() -> Host:
     return Host()
 
 
-async def reading(shelf: Shelf, scanner: Any, host: Host, condition: Any) -> None:
+async def reading(shelf: Shelf, scanner: Any, host: Host, condition: Any, steps: Sequence[Step] = ()) -> None:
     """Runs the pipeline until `condition` holds."""
     previews = Previews(folder=shelf.folder.parent, compute=host, database=shelf.database, max_bytes=1 << 30)
     pipeline = Pipeline(
-        database=shelf.database, compute=host, files=scanner.files, previews=previews, bus=Bus(), steps=[], cpu_hosts=1
+        database=shelf.database,
+        compute=host,
+        files=scanner.files,
+        previews=previews,
+        bus=Bus(),
+        steps=steps,
+        cpu_hosts=1,
     )
     await pipeline.start()
     try:
@@ -170,6 +182,33 @@ async def test_a_file_that_is_deleted_while_it_is_read_leaves_no_photo_behind(sh
     await reading(shelf, scanner, host, taken_in)
 
     assert sorted((await shelf.states()).values()) == ["completed", "gone"]
+
+
+async def test_a_copy_takes_nothing_away_from_what_is_known_of_a_photo(shelf: Shelf, host: Host) -> None:
+    by_file = {"taken_source": "file", "taken_precision": "second"}
+    host.says = {
+        "a.jpg": {"title": "Harbour", "keywords": ["Sea"], "taken_local": "2015-05-01T10:00:00", **by_file},
+        "copy.jpg": {"keywords": ["sea", "Boat"], "taken_local": "2026-11-01T10:00:00", **by_file},
+        "IMG_20150430.jpg": {"taken_local": "2015-04-30T00:00:00", "taken_source": "filename"},
+    }
+    scanner = shelf.scanner()
+    for read, name in enumerate(host.says, 1):
+        shelf.put(name, b"one picture")
+        await scanner.scan()
+
+        async def all_read(read: int = read) -> bool:
+            query = "select count(*) from files where state = 'read'"
+            return bool(await shelf.database.read(lambda c: c.exec_driver_sql(query).scalar()) == read)
+
+        await reading(shelf, scanner, host, all_read, [MetadataStep()])
+    known = (await shelf.database.read(lambda c: rows.steps_of(c, 1)))["metadata"]["result"]
+
+    assert known == {
+        "title": "Harbour",
+        "keywords": ["Sea", "Boat"],
+        "taken_local": "2015-04-30T00:00:00",
+        "taken_source": "filename",
+    }
 
 
 @pytest.mark.parametrize("kind", [PhotoChanging, PhotoForbidden, CannotStore])

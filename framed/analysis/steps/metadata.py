@@ -15,6 +15,29 @@ def look(opened: "Opened") -> dict[str, Any]:
     return opened.metadata.model_dump(mode="json", exclude_defaults=True)
 
 
+def together(first: dict[str, Any], copy: dict[str, Any]) -> dict[str, Any]:
+    """What two files of the same content say: they differ by their names, sidecars and file times. The one read first
+    goes before, a copy adds what it lacks; of two dates the better told one counts, of two file times the earlier."""
+    said = {**copy, **first}
+    words: dict[str, str] = {}
+    for word in (*first.get("keywords", []), *copy.get("keywords", [])):
+        words.setdefault(word.lower(), word)
+    if words:
+        said["keywords"] = list(words.values())
+    if _told(copy) < _told(first):
+        said = {key: value for key, value in said.items() if not key.startswith("taken_")}
+        said |= {key: value for key, value in copy.items() if key.startswith("taken_")}
+    return said
+
+
+def _told(meta: dict[str, Any]) -> tuple[int, str]:
+    """How well a date is told, the best first."""
+    source = meta.get("taken_source")
+    if source in ("file", None):
+        return (2 if source else 3), meta.get("taken_local", "")
+    return (1 if source == "filename" else 0), ""
+
+
 class MetadataStep(ExaminedStep):
     name = "metadata"
     version = 1
