@@ -46,12 +46,11 @@ class Found:
 def right_way_up(found: Sequence[Found], reread: Reread) -> list[Found]:
     """The lines, read from their other end where that is their beginning; `reread` says what stands in lines."""
     tall = [at for at, each in enumerate(found) if _is_tall(each)]
-    flat = [at for at in range(len(found)) if at not in set(tall)]
+    unclear = [at for at, each in enumerate(found) if at not in set(tall) and each.line.score < _CLEAR]
     lines = [replace(each, turn=90) if at in set(tall) else each for at, each in enumerate(found)]
-    if tall:
-        _vote(lines, tall, reread)
-    if flat and max(lines[at].line.score for at in flat) < _CLEAR:
-        _vote(lines, flat, reread)
+    for some in (tall, unclear):
+        if some:
+            _vote(lines, some, reread)
     return lines
 
 
@@ -65,7 +64,8 @@ def _vote(lines: list[Found], some: Sequence[int], reread: Reread) -> None:
         return
     other += [_from_the_other_end(lines[at], line) for at, line in _read(lines, rest, reread)]
     for at, each in zip(longest, other, strict=True):
-        lines[at] = each
+        if _said(each) >= _said(lines[at]):  # books stand either way on one shelf
+            lines[at] = each
 
 
 def _read(lines: Sequence[Found], some: Sequence[int], reread: Reread) -> list[tuple[int, Line]]:

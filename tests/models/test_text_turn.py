@@ -51,9 +51,28 @@ def test_lines_that_run_downwards_stay_and_no_more_than_three_are_read_twice() -
 
 def test_lines_that_lie_and_are_read_clearly_are_not_read_twice() -> None:
     reader = Reader()
-    lines = right_way_up([found(0, "EXIT", 0.98, FLAT), found(1, "smudge", 0.3, FLAT)], reader)
-    assert said(lines) == [("EXIT", 0), ("smudge", 0)]
+    lines = right_way_up([found(0, "EXIT", 0.98, FLAT), found(1, "HALT", 0.95, FLAT)], reader)
+    assert said(lines) == [("EXIT", 0), ("HALT", 0)]
     assert reader.asked == 0
+
+
+def test_a_menu_that_lies_the_other_way_round_is_read_beside_a_sign_that_does_not() -> None:
+    reader = Reader(Line("VHVWVA", 0.4), Line("Calle de la Señora", 1.0))
+    lines = right_way_up([found(0, "YAMAHA", 0.98, FLAT), found(1, "Cal ora", 0.8, FLAT)], reader)
+    assert said(lines) == [("YAMAHA", 0), ("Calle de la Señora", 180)]
+
+
+def test_a_book_that_stands_the_other_way_than_most_keeps_its_reading() -> None:
+    others = [
+        Line("THE THREE MUSKETEERS", 1.0),
+        Line("A WINTER'S TALE", 1.0),
+        Line("PERSUASION", 1.0),
+        Line("VHNV", 0.3),
+    ]
+    texts = [("SEE XSAM", 0.5), ("ELVL S", 0.4), ("NOISV", 0.5), ("ANNA", 0.99)]
+    lines = right_way_up([found(at, text, score, TALL) for at, (text, score) in enumerate(texts)], Reader(*others))
+    assert said(lines)[3] == ("ANNA", 90)
+    assert said(lines)[0] == ("THE THREE MUSKETEERS", 270)
 
 
 def test_a_photo_that_is_upside_down_is_read() -> None:
