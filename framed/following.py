@@ -84,7 +84,7 @@ class Following:
         places = [place["name"] for place in card["places"][:1] if place["name"] not in title]
         said = [f"{title}." if title else ""]
         said.append(f"It shows {', '.join(people)}." if people else "")
-        if question.startswith("who") and not card["people"]:
+        if question.startswith(("who", "is", "are", "how")) and not card["people"]:
             said.insert(0, "I don't know of anybody on it.")
         where = f" in {places[0]}" if places else ""
         when = f" {_on(card)}" if card["taken"] is not None else ""

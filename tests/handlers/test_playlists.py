@@ -421,9 +421,12 @@ async def test_the_list_before_comes_back_and_a_saved_one_by_its_name(home: Home
         ("never mind", "All right, nothing was changed."),
         ("how many photos from 2019 are there?", "I found one photo from 2019."),
         ("what is playing?", "The Kitchen frame shows “"),
+        ("is Anna in this picture?", "I don't know of anybody on it."),
+        ("what can you do?", "Say for example: "),
     ],
 )
 async def test_what_no_frame_can_do_is_said_and_changes_nothing(home: Home, text: str, said: str) -> None:
+    await home.ask("ask", text="coffee", frame="kitchen")
     before = await home.ask("frame/list")
 
     answer = await home.ask("ask", text=text, frame="kitchen")
