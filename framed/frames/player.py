@@ -29,7 +29,7 @@ from framed.frames.publish import (
     show_payload,
 )
 from framed.frames.registry import Frame, Registry
-from framed.frames.rendered import Quick, RenderedPictures
+from framed.frames.rendered import ROUGH, Quick, RenderedPictures
 from framed.store import frames as rows
 from framed.store import photos as photo_rows
 from framed.store import playlists as playlist_rows
@@ -296,8 +296,8 @@ class Player:
         await self.publish_state(frame_id)
 
     async def _republish_shown(self, frame: Frame, show: dict[str, Any]) -> None:
-        """Where the rendered picture is lost (a cleared cache), `show` stands as it was and the picture is remade; where
-        framed was stopped over a stand-in, its sharp picture comes now."""
+        """Where the rendered picture is lost (a cleared cache), `show` stands as it was and the picture is remade;
+        where framed was stopped over a stand-in, its sharp picture comes now."""
         found = await self._database.read(lambda c: rows.render_of(c, show["sha256"]))
         picture = await self._rendered.kept(found["key"]) if found is not None else None
         if picture is not None:
@@ -305,7 +305,7 @@ class Player:
         await self._publisher.show(frame, show)
         if picture is not None:
             await self._publish_bytes(frame, picture)
-        else:
+        if picture is None or picture["key"].endswith(ROUGH):
             self._spawn(self.refresh(frame.id), f"frames:lost:{frame.id}")
 
     async def forget(self, frame_id: str) -> None:
@@ -471,8 +471,12 @@ class Player:
         running = self._ahead.get(frame_id)
         if running is not None and not running.done():
             running.cancel()
-        self._ahead[frame_id] = asyncio.create_task(_quietly(self._prepare(frame_id)), name=f"frames:ahead:{frame_id}")
+        self._ahead[frame_id] = asyncio.create_task(self._prepare_quietly(frame_id), name=f"frames:ahead:{frame_id}")
         self._wake.set()
+
+    async def _prepare_quietly(self, frame_id: str) -> None:
+        """Who presses next twice ends the first before it began: nothing may be left that was never awaited."""
+        await _quietly(self._prepare(frame_id))
 
     async def _prepare(self, frame_id: str) -> None:
         frame = self._registry.get(frame_id)

@@ -3,92 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import insert
 
-from framed.frames.registry import FrameConfig, Registry
-from framed.frames.rendered import CROWD, RenderedPictures
-from framed.models.base import Call, Progress
-from framed.store import photos as photo_rows
+from framed.frames.rendered import CROWD
 from framed.store.database import Database
-from framed.store.tables import photos
-
-PHOTOS = CROWD + 3
-
-
-class Hosts:
-    """Compute hosts that say what they were asked, and answer once they may."""
-
-    def __init__(self) -> None:
-        self.asked: asyncio.Queue[tuple[int, bool]] = asyncio.Queue()
-        self.may_answer = asyncio.Event()
-
-    async def run(self, call: Call, *, progress: Progress | None = None) -> dict[str, Any]:
-        panel, rough = call.inputs["panel"], call.inputs["rough"]
-        self.asked.put_nowait((panel["width"], rough))
-        await self.may_answer.wait()
-        name = f"{call.label}-{panel['width']}"
-        file = Path(call.inputs["output_dir"].decode()) / name[:2] / f"{name}.jpg"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch()
-        size = {"width": panel["width"], "height": panel["height"], "bytes": 1}
-        return {"sha256": name, "ext": "jpg", "mime": "image/jpeg", "thumb": b"" if rough else b"small", **size}
-
-
-class Previews:
-    """Every photo has its preview already."""
-
-    def __init__(self, folder: Path) -> None:
-        self._file = folder / "preview.jpg"
-        self._file.touch()
-
-    def path(self, uid: str, size: str = "preview") -> Path:
-        return self._file
-
-    async def ensure(self, photo: photo_rows.PhotoWork, size: str = "preview", *, interactive: bool = False) -> Path:
-        return self._file
-
-
-class Wall:
-    def __init__(self, database: Database, folder: Path) -> None:
-        self.hosts = Hosts()
-        self._database = database
-        self.rendered = RenderedPictures(
-            database=database, compute=self.hosts, previews=Previews(folder), folder=folder / "out", max_bytes=10**9
-        )
-        self.frames: Registry
-        self.cards: list[dict[str, Any]] = []
-
-    async def hang(self) -> None:
-        frames = [
-            FrameConfig(id="large", width=1920, height=1080),
-            FrameConfig(id="small", width=800, height=480),
-            FrameConfig(id="inked", width=1600, height=1200, palette="spectra6"),
-            FrameConfig(id="asleep"),
-        ]
-        self.frames = Registry(database=self._database, configured=frames, interval_s=600, fit="cover", default="")
-
-        def write(connection: Any) -> None:
-            for number in range(1, PHOTOS + 1):
-                values = {"uid": f"photo{number}", "sha256": bytes([number]), "state": "completed", "added_at": 0.0}
-                connection.execute(insert(photos).values(id=number, **values))
-
-        await self._database.write(write)
-        await self.frames.load()
-        await self.frames.hello("asleep", {"width": 1920, "height": 1080, "sleeps": True}, "hello")
-        found = await self._database.read(lambda c: photo_rows.cards(c, range(1, PHOTOS + 1)))
-        self.cards = [found[number] for number in sorted(found)]
-
-    async def asked(self, frame: str, photos: int) -> list[tuple[dict[str, Any], bool]]:
-        """The answers for so many photos, all asked for by people at once, one after the other in this order."""
-        gets = []
-        for card in self.cards[:photos]:
-            gets.append(asyncio.create_task(self.rendered.get(self.frames.get(frame), card, quick="in a crowd")))
-            await self.hosts.asked.get()
-        self.hosts.may_answer.set()
-        return await asyncio.gather(*gets)
+from tests.frames.wall import PHOTOS, Wall
 
 
 @pytest.fixture
@@ -98,7 +18,7 @@ async def wall(tmp_path: Path) -> AsyncIterator[Wall]:
     made = Wall(database, tmp_path)
     await made.hang()
     yield made
-    await made.rendered.close()
+    await made.stop()
     await database.close()
 
 
@@ -133,13 +53,30 @@ async def test_the_sharp_pictures_wait_for_every_stand_in(wall: Wall) -> None:
     await asyncio.sleep(0)
     assert not waiting.done()
 
-    wall.hosts.may_answer.set()
+    wall.hosts.rough.set()
     await first
     await waiting
 
+    wall.hosts.sharp.set()
     picture = await wall.rendered.sharp(frame, wall.cards[0])
     assert picture["width"] == 1920
     assert await wall.rendered.get(frame, wall.cards[0], quick="always") == (
         await wall.rendered.kept(picture["key"]),
         False,
     )
+
+
+async def test_a_stand_in_that_a_stop_left_on_the_wall_becomes_sharp_after_the_start(wall: Wall) -> None:
+    wall.hosts.rough.set()
+    await wall.player.play("large", "all", quick=True)
+    assert (await wall.shows.told.get())["w"] == 720
+    assert [await wall.hosts.asked.get() for _ in range(2)] == [(720, True), (1920, False)]
+    await wall.stop()
+
+    wall.hosts.sharp.set()
+    wall.start()
+    await wall.player.republish("large")
+
+    stands, sharp = await wall.shows.told.get(), await wall.shows.told.get()
+    assert (stands["w"], sharp["w"]) == (720, 1920)
+    assert stands["item"] == sharp["item"]
