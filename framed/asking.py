@@ -207,10 +207,11 @@ def frames(config: ConfigFile = None, data: Data = None, http_port: HttpPort = N
             "online": bool(item.get("online")),
             "plays": item.get("playlist_name"),
             "paused": "paused" if item.get("paused") else "",
+            "dark": "" if item.get("on", True) else "dark",
         }
         for item in answer["items"]
     ]
-    columns = ("frame", "name", "size", "online", "paused", "plays", "caption", "error")
+    columns = ("frame", "name", "size", "online", "dark", "paused", "plays", "caption", "error")
     terminal.show(answer, as_json, lambda: terminal.table(rows, columns, empty="No frame is known yet."))
 
 

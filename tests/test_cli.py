@@ -302,6 +302,15 @@ def test_photos_like_one_are_looked_for_by_its_file_or_its_id(daemon: Daemon) ->
     assert (unknown.exit_code, unknown.stderr.strip()) == (1, "There is no photo with that id.")
 
 
+def test_a_frame_that_is_dark_says_so(daemon: Daemon) -> None:
+    daemon.run("ask", "turn off the first frame")
+    off = daemon.run("frames").output
+    daemon.run("ask", "turn on the first frame")
+
+    assert re.search(r"online +dark.*\nfirst .* no +dark\b", off), off
+    assert "dark" not in daemon.run("frames").output
+
+
 def test_a_file_that_is_not_there_is_not_taken_for_an_id(daemon: Daemon) -> None:
     done = daemon.run("similar", "/no/such/cat.jpg")
 
