@@ -174,7 +174,7 @@ class PhotoHandler:
 
     @answers("photo/search", PhotoSearch)
     async def search(self, request: PhotoSearch) -> dict[str, Any]:
-        plan = await self._asker.plan(request.text)
+        plan = await self._asker.plan_of_photos(request.text)
         answer = await self._asker.answer(plan, limit=request.limit)
         ids = answer.composed.ids[: request.limit]
         return {

@@ -100,6 +100,13 @@ class Asker:
         now = datetime.fromtimestamp(self._clock(), UTC)
         return parse(text, vocabulary, self.settings, now)
 
+    async def plan_of_photos(self, text: str) -> QueryPlan:
+        """The plan of what can be about photos alone: where no frame is meant, "sleep" is what a photo shows."""
+        plan = await self.plan(text)
+        if plan.steer == "play":
+            return plan.model_copy(update={"steer": None, "steer_to": None})
+        return QueryPlan(text=plan.text, semantic=plan.text.lower().strip(" .,!?")) if plan.steer else plan
+
     async def answer(
         self,
         plan: QueryPlan,
@@ -226,7 +233,7 @@ class Asker:
         if left and not plan.kinds:
             changes["kinds_none"] = [*plan.kinds_none, *left]
         if frame_filter:
-            other = await self.plan(frame_filter)
+            other = await self.plan_of_photos(frame_filter)
             for key in (
                 "people_none",
                 "places_none",

@@ -27,7 +27,10 @@ PATIENCE_S = 10.0
 next look puts back."""
 _DATED = ("dates", "dates_none", "yearly", "yearly_none")
 _KEPT_BY_HAND = ("photos_none", "by_hand")
-_ABOUT_WORDS = ("spans", "problems", "labels", "read_as", "unknown_names", "unknown_places", "unknown_frame")
+_ABOUT_WORDS = (
+    "spans", "problems", "labels", "read_as", "unknown_names", "unknown_places", "unknown_frame", "steer", "steer_to",
+    "question",
+)  # fmt: skip
 
 
 class Kept:

@@ -440,3 +440,9 @@ async def test_what_came_on_one_day_is_newest_as_it_was_taken(home: Home) -> Non
 
     names = [Path(item["path"]).name for item in answer["items"]]
     assert [name for name in names if name in PHOTOS] == ["rocket.jpg", "coffee.jpg", "eileen.jpg", "cat.jpg"]
+
+
+async def test_a_search_is_about_photos_also_where_a_frame_would_be_steered(home: Home) -> None:
+    plan = (await home.ask("photo/search", text="sleep"))["plan"]
+
+    assert (plan.get("steer"), plan["semantic"]) == (None, "sleep")
