@@ -286,6 +286,31 @@ async def test_the_end_of_a_job_is_said_once_and_last(database: Database) -> Non
     assert states[-1] == "succeeded"
 
 
+async def test_progress_is_said_at_most_twice_a_second(database: Database) -> None:
+    bus, heard, ended = Bus(), list[float](), asyncio.Event()
+
+    async def hear(event: JobChanged) -> None:
+        heard.append(event.job["progress"])
+        if event.job["state"] == "succeeded":
+            ended.set()
+
+    async def work(job: Job, progress: Progress) -> None:
+        for percent in (10, 11, 12, 13):
+            progress(percent / 100, None)
+
+    bus.on(JobChanged, hear)
+    bus.start()
+    queue = JobQueue(database=database, bus=bus)
+    queue.works("scan", work)
+    await queue.start()
+    await queue.add("scan", {})
+    await ended.wait()
+    await queue.close()
+    await bus.close()
+
+    assert set(heard) == {0.0, 0.1, 1.0}
+
+
 async def test_clean_stops_are_no_failed_attempts_and_kills_are(database: Database) -> None:
     queue, began = JobQueue(database=database, bus=Bus()), asyncio.Event()
 

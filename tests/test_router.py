@@ -9,7 +9,7 @@ import pytest
 from pydantic import Field
 
 from framed.errors import Busy, UnknownPhoto
-from framed.router import Request, Router, answers
+from framed.router import Door, Request, Router, answers
 from framed.store.database import Database
 
 
@@ -127,3 +127,17 @@ async def test_a_hostile_key_does_not_come_back_at_length(database: Database) ->
 
     assert answer["error"]["code"] == "bad_request"
     assert len(str(answer)) < 700
+
+
+async def test_a_full_house_turns_the_next_away_until_somebody_has_left() -> None:
+    door = Door(at_once=1, most=2)
+    first, second = door.enter(), door.enter()
+    with pytest.raises(Busy):
+        door.enter()
+
+    async with first:
+        pass
+    async with door.enter():
+        pass
+    async with second:
+        pass
