@@ -238,7 +238,7 @@ def test_a_job_goes_on_after_a_kill_and_answers_once(worked: Worked) -> None:
 
     assert (accepted["status"], final["status"]) == ("accepted", "ok")
     assert final["transaction"] == "once-more"
-    assert final["data"] == {"photos": PHOTOS, "failed": 0}
+    assert final["data"] == {"photos": PHOTOS, "failed": 0, "waiting": 0}
     assert repeated == accepted
     assert worked.said[-1]["state"] == "succeeded"
     assert worked.jobs == [(worked.job, "succeeded", None)]
