@@ -103,7 +103,7 @@ async def prepared(app: Any) -> None:
     quiet = 0
     while quiet < 5:
         await asyncio.sleep(0.2)
-        busy = any(not task.done() for task in app.player._ahead.values()) or app.rendered.busy
+        busy = any(not task.done() for task in app.player._ahead.values()) or app.rendered._rendering
         quiet = 0 if busy else quiet + 1
 
 
