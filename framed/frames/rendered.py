@@ -63,6 +63,10 @@ class RenderedPictures:
         self._no_stand_in = asyncio.Event()
         self._no_stand_in.set()
 
+    @property
+    def busy(self) -> bool:
+        return bool(self._rendering)
+
     async def close(self) -> None:
         await end_tasks(*self._rendering.values())
 
