@@ -51,5 +51,4 @@ at('sign-out').addEventListener('click', () => {
     .then(() => location.replace('/login'), () => toast('framed is not answering. Is the server running?'));
 });
 
-fillFrames();
 connect();
