@@ -441,12 +441,18 @@ def test_a_locale_without_utf_8_changes_only_what_the_terminal_gets(daemon: Daem
     assert "Z\\xfcrich" in done.stdout
 
 
+def hear_ctrl_c() -> None:
+    """A shell without job control starts what it runs in the background deaf to Ctrl+C, and so are its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_ends_a_frame_without_a_traceback(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [*FRAMED, "frame", "--name", "hall", "--size", "80x48", "--out", str(tmp_path / "hall.png")],
         stderr=subprocess.PIPE,
         text=True,
         env=environment(FRAMED_BROKER=f"mqtt://127.0.0.1:{free_port()}"),
+        preexec_fn=hear_ctrl_c,
     )
     assert process.stderr is not None
     first = process.stderr.readline()  # it says that there is no broker, and goes on
