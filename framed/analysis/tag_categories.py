@@ -78,7 +78,7 @@ def _checked(data: dict[str, Any], lines: dict[Place, int], file: str) -> dict[s
         else:
             for place, tag in enumerate(tags):
                 if not isinstance(tag, str) or not 0 < len(tag.strip()) <= 60:
-                    wrong((name, place), "expected a tag of 1 to 60 characters; put quotes around one like no or 2024.")
+                    wrong((name, place), "expected a tag of 1 to 60 characters; put quotes around one like 2024.")
             found[name] = [tag.strip() for tag in tags if isinstance(tag, str)]
     if problems:
         raise ConfigError("\n".join(problems))

@@ -54,3 +54,4 @@ class Scanning:
     async def close(self) -> None:
         await end_tasks(self._task)
         self._task = None
+        self._scanner.rescan()  # what changes until it is started again is told by no event

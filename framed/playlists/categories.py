@@ -13,7 +13,7 @@ from framed.playlists.plan import QueryPlan
 from framed.playlists.words import WordHits, WordSearch, terms, variants
 
 _JOINING = frozenset({"or", "plus"})
-_LISTING = re.compile(r"\b(and|or|plus)\b|[,&+]")
+LISTING = re.compile(r"\b(and|or|plus)\b|[,&+]")
 
 
 def photos_of(index: LibraryIndex, connection: Connection, category: str) -> NDArray[np.int64]:
@@ -60,7 +60,7 @@ def _inside(
         each.append(members & mask)
     every: NDArray[np.bool_] = np.logical_and.reduce(each)
     some: NDArray[np.bool_] = np.logical_or.reduce(each)
-    return some if _LISTING.search(said) or not every.any() else every
+    return some if LISTING.search(said) or not every.any() else every
 
 
 def _words_of(categories: Iterable[str]) -> set[str]:

@@ -11,10 +11,11 @@ from sqlalchemy import Connection
 from framed.models.openclip_profiles import by_model
 from framed.playlists import categories
 from framed.playlists.calibration import Line, usual_line
+from framed.playlists.categories import LISTING
 from framed.playlists.index import UNKNOWN, ImageSpace, LibraryIndex
 from framed.playlists.masks import Filters, Mask, Masked, hours
 from framed.playlists.plan import QueryPlan
-from framed.playlists.words import MOST_HITS, Frequencies, WordHits, WordSearch
+from framed.playlists.words import MOST_HITS, Frequencies, WordHits, WordSearch, terms, variants
 from framed.store import vectors
 
 RRF_K = 60
@@ -169,6 +170,10 @@ class Searcher:
         allowed = int(mask.sum())
         if not allowed:
             return Found(np.empty(0, np.int64), np.empty(0, np.float32), left_out=masked.left_out)
+        if excluded := self._excluded(plan):
+            count = len(words.holding([excluded], mask))
+            left_out = {**masked.left_out, **({f"photos with {excluded}": count} if count else {})}
+            return Found(np.empty(0, np.int64), np.empty(0, np.float32), left_out=left_out)
         if plan.semantic.strip():
             found = self._by_meaning(connection, words, plan, mask, meaning, total)
         else:
@@ -177,6 +182,17 @@ class Searcher:
         if plan.semantic_none:
             found = self._not_meaning(words, plan, mask, found, masked)
         return replace(found, left_out=masked.left_out, allowed=allowed)
+
+    def _excluded(self, plan: QueryPlan) -> str | None:
+        """What the request asks for and may not have: "cats" on a frame without cats. What resembles them is none."""
+        if LISTING.search(plan.semantic):
+            return None  # "cats and dogs": the dogs
+        asked = {form for word in terms(plan.semantic) for form in variants(word, self._tag_of)}
+        for phrase in [*plan.semantic_none, *plan.tags_none]:
+            said = terms(phrase)
+            if len(said) == 1 and said[0] in asked:  # "chairs at the beach, no beach chairs" is no contradiction
+                return phrase
+        return None
 
     @staticmethod
     def _holding(words: WordSearch, plan: QueryPlan, masked: Masked) -> Mask:

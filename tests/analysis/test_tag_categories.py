@@ -48,7 +48,7 @@ def test_a_photo_is_in_every_category_of_its_tags(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("pets: dog\n", r"tags\.yaml, line 1: pets: expected a list of tags"),
-        ("a: [cat]\n\npets:\n  - dog\n  - no\n", r"tags\.yaml, line 5: pets\[1\]: expected a tag .*put quotes"),
+        ("a: [cat]\n\npets:\n  - dog\n  - 2024\n", r"tags\.yaml, line 5: pets\[1\]: expected a tag .*put quotes"),
         ("pets: []\n", r"tags\.yaml, line 1: pets: expected a list"),
         ("pets: [dog]\nPets: [cat]\n", r"tags\.yaml, line 2: Pets: this category is given twice"),
         ("pets: [dog]\npets: [cat]\n", r"tags\.yaml, line 2: pets is given twice"),

