@@ -69,6 +69,7 @@ class Found:
     dropped: tuple[str, ...] = ()  # fields of the plan that these photos need not meet
     left_out: dict[str, int] = field(default_factory=dict)
     allowed: int = 0
+    excluded: str = ""  # what was asked for, and is left out here
     late: bool = False
     """The pictures themselves were not looked through: the model for that was not ready in time."""
 
@@ -85,7 +86,7 @@ class Searcher:
     def search(self, connection: Connection, plan: QueryPlan, meaning: Meaning) -> Found:
         """Relaxes in order where nothing is left: dates by ten days, town to region, and last the meaning."""
         found = self._try(connection, plan, meaning)
-        if len(found.ids):
+        if len(found.ids) or found.excluded:
             return found
         for relax in (self._wider_dates, self._wider_places, self._without_meaning):
             relaxed = relax(connection, plan, meaning)
@@ -173,7 +174,7 @@ class Searcher:
         if excluded := self._excluded(plan):
             count = len(words.holding([excluded], mask))
             left_out = {**masked.left_out, **({f"photos with {excluded}": count} if count else {})}
-            return Found(np.empty(0, np.int64), np.empty(0, np.float32), left_out=left_out)
+            return Found(*_nothing(), left_out=left_out, excluded=excluded)
         if plan.semantic.strip():
             found = self._by_meaning(connection, words, plan, mask, meaning, total)
         else:

@@ -58,6 +58,8 @@ def speech(
         said += [f"{words[0].upper()}{words[1:]}." for words in found.relaxed[:1]]
     elif not unknown(plan):
         said.append(f"I found no {_missing(plan)}.")
+        if found.excluded:
+            said.append(f"Photos with {found.excluded} are left out{f' on the {frame}' if frame else ''}.")
         if found.late:
             said.append("I am still getting ready to look at the pictures themselves: ask again in a moment.")
     if unlooked:

@@ -144,6 +144,8 @@ async def test_what_may_not_be_shown_is_not_replaced_by_what_resembles_it(librar
     refused = await library.find(QueryPlan(semantic="sledging downhill", semantic_none=["sledging"]), looks)
     assert len(refused.ids) == 0
     assert refused.left_out == {"photos with sledging": 2}
+    said = speech(QueryPlan(semantic="sledging"), 0, 0, "hall", refused)
+    assert "Photos with sledging are left out on the hall." in said
 
     others = QueryPlan(semantic="sledging or snow", semantic_none=["sledging"])
     assert len((await library.find(others, looks)).ids) > 2
