@@ -335,6 +335,8 @@ class PlaylistHandler:
             said = f"{said} More than one frame was named: ask for each by itself."[:250]
         if count and not frames and not dry_run:
             said = f"{said} Say on which frame: I know {self._known_frames()}."[:250]
+        if count and showing and not any(frame.on for frame in frames):
+            said = f"{said} {'It is' if len(frames) == 1 else 'They are'} off now."[:250]
         return said
 
     async def _followed_up(self, plan: QueryPlan, frame: Frame | None) -> QueryPlan:

@@ -348,9 +348,11 @@ def _brightness(said: list[str]) -> tuple[Steer, str] | None:
     if not {"brightness", "bright", "dim"} & set(said):
         return None
     rest = [word for word in said if word not in _ABOUT_BRIGHTNESS]
+    below = rest[:1] in (["minus"], ["negative"])
+    rest = rest[below:]
     value = number([*rest, *[""] * 8], 0) if rest else None
-    if value is not None and value[1] == len(rest) and 0 <= value[0] <= 100:
-        return "brightness", str(value[0])
+    if value is not None and value[1] == len(rest):
+        return "brightness", "0" if below else str(min(value[0], 100))
     if len(rest) == 1 and rest[0] in _LEVELS:
         return "brightness", str(_LEVELS[rest[0]])
     return ("brightness", "100") if said[-4:] == ["as", "bright", "as", "possible"] else None

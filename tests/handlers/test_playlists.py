@@ -374,6 +374,7 @@ async def test_a_time_of_the_clock_is_that_of_where_it_was_taken(home: Home, tex
 async def test_a_frame_is_switched_and_lit_by_a_sentence(home: Home) -> None:
     assert (await home.ask("ask", text="turn off the hall frame"))["speech"].startswith("The Hall frame is off.")
     assert not home.app.registry.get("hall").on
+    assert (await home.ask("ask", text="coffee", frame="hall"))["speech"].endswith("on the Hall frame. It is off now.")
     assert (await home.ask("ask", text="turn it back on", frame="hall"))["speech"] == "The Hall frame is on again."
     assert home.app.registry.get("hall").on
 
